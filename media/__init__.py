@@ -1,0 +1,1 @@
+"""Exact reading and writing of video: probe, frames by index, lossless takes, masters, comparison."""

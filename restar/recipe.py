@@ -1,0 +1,190 @@
+"""Recipes: what a person chooses for a restoration, as data that is checked and never run.
+
+A recipe is a TOML file in five sections. Only `restore` and `prompt` reach the pixels, through the
+spec of each scene (restar.spec); `score`, `select` and `deliver` may change without any scene being
+made again. A step names a restorer plug-in and its options; the plug-in's own model checks these.
+"""
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from restar.errors import RecipeError
+from restar.hashing import sha256_of
+
+__all__ = [
+    "Deliver",
+    "Prompt",
+    "Recipe",
+    "Restore",
+    "Score",
+    "Select",
+    "Step",
+    "built_in_recipes",
+    "load_recipe",
+    "parse_recipe",
+]
+
+MAX_RECIPE_BYTES = 1 << 20
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+Scalar = bool | int | float | str
+Option = Scalar | list[Scalar]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Step(_Section):
+    """One step of the chain: a restorer's name and its options."""
+
+    use: Name = Field(description="Name of a restorer (see `restar doctor`).")
+    options: dict[str, Option] = Field(
+        default_factory=dict, description="Options of that restorer; each restorer lists its own."
+    )
+
+
+class Restore(_Section):
+    """How pixels are made. Everything here is in the spec of every take."""
+
+    steps: tuple[Step, ...] = Field(min_length=1, max_length=16, description="Run in this order.")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of everything that is drawn.")
+    pixel_format: Name = Field(
+        default="auto",
+        description="Pixel format of takes and master, such as yuv422p10le; auto = the restorer's.",
+    )
+
+
+class Prompt(_Section):
+    """Who captions a scene, and the text that guides a restorer which listens to text."""
+
+    captioner: Name = Field(default="fixed", description="Name of a captioner.")
+    text: str = Field(
+        default="", max_length=10_000, description="Caption of the captioner `fixed`."
+    )
+    template: str = Field(
+        default="{caption}",
+        max_length=10_000,
+        description="Prompt; {caption} stands for the caption.",
+    )
+    negative: str = Field(default="", max_length=10_000, description="Negative prompt.")
+
+
+class Score(_Section):
+    """What is measured on a take, and from where on it is flagged."""
+
+    scorers: tuple[Name, ...] = Field(default=("psnr-to-source",), max_length=32)
+    thresholds: dict[str, float] = Field(
+        default_factory=dict,
+        description="Flag a take whose mean is worse than this; one number per scorer.",
+    )
+
+
+class Select(_Section):
+    """Which take of a scene goes into the master."""
+
+    rule: Literal["first"] = Field(
+        default="first", description="first = the take that the recipe asks for, as it is made."
+    )
+
+
+class Deliver(_Section):
+    """What leaves the house: the master's container, and copies made from the master."""
+
+    container: Literal["matroska"] = "matroska"
+    access: Literal["none", "h264"] = Field(
+        default="h264", description="Access copy beside the master: none, or H.264 in MP4."
+    )
+    access_crf: int = Field(default=18, ge=0, le=51, description="Quality of the access copy.")
+    report: bool = Field(default=True, description="Write report.html beside the master.")
+
+
+class Recipe(_Section):
+    """A recipe as written by a person."""
+
+    name: Name
+    description: str = Field(default="", max_length=2_000)
+    restore: Restore
+    prompt: Prompt = Field(default_factory=Prompt)
+    score: Score = Field(default_factory=Score)
+    select: Select = Field(default_factory=Select)
+    deliver: Deliver = Field(default_factory=Deliver)
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the whole recipe, by which the catalog knows it."""
+        return sha256_of(self.model_dump(mode="json"))
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """Return a built-in recipe by name, or the recipe in a .toml file.
+
+    Raises RecipeError when there is none, or where a key or a value is not valid.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".toml" or path.parent != Path():
+        try:
+            if path.stat().st_size > MAX_RECIPE_BYTES:
+                raise RecipeError(f"recipe {path}: larger than 1 MiB, so not a recipe")
+            data = path.read_bytes()
+        except OSError as error:
+            raise RecipeError(f"recipe {path}: {error.strerror or error}") from None
+        return parse_recipe(data, str(path))
+    file = resources.files("restar") / "recipes" / f"{path.name}.toml"
+    if not file.is_file():
+        known = ", ".join(recipe.name for recipe in built_in_recipes())
+        raise RecipeError(
+            f"recipe '{name_or_path}' is not known: choose one of {known}, or give a .toml file"
+        )
+    return parse_recipe(file.read_bytes(), name_or_path)
+
+
+def built_in_recipes() -> tuple[Recipe, ...]:
+    """Return the recipes that ship with restar, by name."""
+    folder = resources.files("restar") / "recipes"
+    files = sorted((f for f in folder.iterdir() if f.name.endswith(".toml")), key=lambda f: f.name)
+    return tuple(parse_recipe(file.read_bytes(), file.name) for file in files)
+
+
+def parse_recipe(data: bytes, where: str) -> Recipe:
+    """Return the recipe in TOML bytes; `where` names them in errors. Nothing in it is evaluated."""
+    try:
+        return Recipe.model_validate(tomllib.loads(data.decode("utf-8")))
+    except UnicodeDecodeError:
+        raise RecipeError(f"recipe {where}: not UTF-8 text") from None
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise RecipeError(f"recipe {where}: not valid TOML: {error}") from None
+    except ValidationError as error:
+        raise RecipeError(f"recipe {where}: {explain(error, Recipe)}") from None
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """Return the first fault of a validation as one sentence, with the keys that would be valid."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"]) or "top level"
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(_fields_at(model, first["loc"][:-1]))
+        return f"unknown key '{place}'; known here: {known}"
+    if first["type"] == "missing":
+        return f"key '{place}' is missing"
+    return f"'{place}' is not valid: {first['msg']} (got {_short(first['input'])})"
+
+
+def _fields_at(model: type[BaseModel], loc: tuple[Any, ...]) -> list[str]:
+    for part in loc:
+        if isinstance(part, int):
+            continue
+        annotation: Any = model.model_fields[part].annotation
+        for candidate in (annotation, *getattr(annotation, "__args__", ())):
+            if isinstance(candidate, type) and issubclass(candidate, BaseModel):
+                model = candidate
+    return list(model.model_fields)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,0 +1,79 @@
+"""Settings of an installation: where things are kept and how hard to work, from RESTAR_* variables.
+
+A setting changes where or how fast restar works, never what comes out: whatever decides a pixel is
+in the recipe, and so in the spec of the take.
+"""
+
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from restar.errors import UsageError
+
+__all__ = ["Settings", "load_settings"]
+
+
+class Settings(BaseSettings):
+    """One installation's settings. Each is read from the variable RESTAR_<NAME>."""
+
+    model_config = SettingsConfigDict(env_prefix="RESTAR_", frozen=True, extra="ignore")
+
+    home: Path = Field(
+        default_factory=lambda: Path.home() / ".local" / "share" / "restar",
+        description="Folder of the catalog, the store, weights and the engine's own database.",
+    )
+    database: str = Field(
+        default="",
+        description="SQLAlchemy URL of the catalog; empty = SQLite in RESTAR_HOME/catalog.sqlite.",
+    )
+    store: Path | None = Field(
+        default=None, description="Folder of the store; empty = RESTAR_HOME/store."
+    )
+    ffmpeg: Path | None = Field(
+        default=None,
+        description="An ffmpeg to use in the place of the one that is installed along.",
+    )
+    lease_seconds: float = Field(
+        default=60.0, gt=0, le=86_400, description="How long a claimed job is held without renewal."
+    )
+    max_attempts: int = Field(
+        default=3, ge=1, le=100, description="How often a job is tried before it counts as failed."
+    )
+    threads: int = Field(
+        default=0, ge=0, le=256, description="Threads of a decoder or encoder; 0 = one per core."
+    )
+    agent: str = Field(
+        default="", description="Name of the person or service in events; empty = the user's name."
+    )
+    log: str = Field(
+        default="warning",
+        pattern="(?i)^(debug|info|warning|error)$",
+        description="Least level of log lines on stderr.",
+    )
+    log_format: str = Field(
+        default="text", pattern="^(text|json)$", description="Log lines as text or as JSON."
+    )
+
+    @cached_property
+    def database_url(self) -> str:
+        return self.database or f"sqlite:///{self.home.absolute() / 'catalog.sqlite'}"
+
+    @cached_property
+    def store_root(self) -> Path:
+        return (self.store or self.home / "store").absolute()
+
+    @cached_property
+    def prefect_home(self) -> Path:
+        return self.home.absolute() / "prefect"
+
+
+def load_settings() -> Settings:
+    """Return the settings of the environment; raise UsageError naming the wrong variable."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "_".join(str(part) for part in first["loc"]).upper()
+        raise UsageError(f"RESTAR_{name} is not valid: {first['msg']}") from None

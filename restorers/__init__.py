@@ -1,0 +1,68 @@
+"""Restorers make the pixels of a take: a family of plug-ins behind one protocol.
+
+A restorer is a class found by the entry point group "restar.restorers". An instance may keep a model
+warm over many scenes; all that decides its pixels comes in through the resolved step, the seed, the
+prompt and the frames, so that the same spec gives the same bytes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import av
+
+from media.format import VideoFormat
+from restar.plugins import load_plugin
+from restar.spec import ResolvedStep
+from restar.timeline import FrameRange
+
+__all__ = ["Restorer", "StepContext", "restorer"]
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """What one step is told about one scene.
+
+    `frames` is the absolute range on the film's timeline (noise is keyed by it), `source` the format
+    of the frames that come in, `target` that of the frames that must come out.
+    """
+
+    frames: FrameRange
+    step: ResolvedStep
+    source: VideoFormat
+    target: VideoFormat
+    seed: int
+    prompt: str = ""
+    negative: str = ""
+
+
+@runtime_checkable
+class Restorer(Protocol):
+    """One way to make a scene's pixels. `algorithm` rises whenever the same input gives other bytes."""
+
+    name: str
+    algorithm: int
+    needs_progressive: bool
+
+    def resolve(self, options: dict[str, Any], source: VideoFormat) -> ResolvedStep:
+        """Return the step with every option chosen.
+
+        Raises RecipeError for options that are unknown, out of range, or can't work on `source`;
+        PluginError or CheckpointError where something that it needs is not here.
+        """
+        ...
+
+    def output(self, step: ResolvedStep, source: VideoFormat) -> VideoFormat:
+        """Return the format of the frames that the step gives for frames of `source`."""
+        ...
+
+    def restore(
+        self, frames: Iterator[av.VideoFrame], context: StepContext
+    ) -> Iterator[av.VideoFrame]:
+        """Yield exactly one frame for each frame of the scene, in order, holding few at a time."""
+        ...
+
+
+def restorer(name: str) -> Restorer:
+    """Return a new instance of the restorer called `name`; raise PluginError if there is none."""
+    return load_plugin("restorers", name)()  # type: ignore[no-any-return]
