@@ -94,7 +94,7 @@ def master_arguments(
     return [
         "-copyts", "-f", "nut", "-i", "pipe:0",
         "-i", ffmpeg.file_url(plan.source),
-        *maps, *codecs, *_colour_arguments(plan.take_format),
+        *maps, *codecs, *_shape_arguments(plan), *_colour_arguments(plan.take_format),
         "-metadata:s:0", "ENCODER=restar, FFV1 level 3",
         *(part for key, value in tags.items() for part in ("-metadata", f"{key}={value}")),
         "-attach", str(timeline),
@@ -162,6 +162,22 @@ def _write_timeline(index: FrameIndex, path: Path) -> None:
 
 def _disposition(info: MediaInfo) -> str:
     return "+".join(info.video.disposition) or "0"
+
+
+def _shape_arguments(plan: MasterPlan) -> list[str]:
+    """The display aspect ratio, which ffmpeg takes exactly where its terms are at most 255."""
+    video = plan.take_format.video
+    if video.sar is None:
+        return []
+    shape = video.sar * Fraction(video.width, video.height)
+    if max(shape.numerator, shape.denominator) <= 255:
+        return ["-aspect:0", f"{shape.numerator}:{shape.denominator}"]
+    if video.sar == 1:
+        return []  # without a shape, Matroska's pixels are square
+    raise MediaError(
+        f"{plan.source}: its sample aspect ratio {video.sar} at {video.width}x{video.height} can't "
+        "be written exactly; give the film without it, or crop it to a standard size"
+    )
 
 
 def _colour_arguments(take_format: TakeFormat) -> list[str]:

@@ -1,0 +1,167 @@
+"""Files by hash: written in a staging folder, published whole, never changed afterwards.
+
+A file is flushed to disk, hashed, and renamed under its sha256 in one step, so that a crash leaves
+either the whole file or none. What is read again is hashed again first: an altered file is set aside
+and reported, never used. A folder on a local disk today; the calls are those that an object store by
+URL can answer too.
+"""
+
+import fcntl
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from restar.errors import StoreError
+from restar.hashing import sha256_of_file
+
+__all__ = ["AlteredError", "Store", "fsync", "replace", "write_error"]
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class AlteredError(StoreError):
+    """A stored file is not what it was when it was published; it has been set aside."""
+
+
+class Store:
+    """A store in a local folder: `objects/` by hash, `staging/` being written, `quarantine/`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        try:
+            for name in ("objects", "staging", "quarantine"):
+                (root / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"{root}: can't be made ({error.strerror}); set RESTAR_HOME or RESTAR_STORE to a "
+                "folder that you may write to"
+            ) from None
+        self._sweep()
+
+    @contextmanager
+    def staging(self) -> Iterator[Path]:
+        """Yield a new folder to write in; it is gone afterwards, also after a crash (at next use)."""
+        folder = self.root / "staging" / f"{os.getpid()}-{secrets.token_hex(4)}"
+        lock_path = folder.with_suffix(_LOCK)
+        with ExitStack() as held:
+            try:
+                held.enter_context(_locked(lock_path))
+                folder.mkdir()
+            except OSError as error:
+                raise write_error(folder, error) from None
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
+                lock_path.unlink(missing_ok=True)
+
+    def publish(self, path: Path) -> str:
+        """Move a finished file from staging into the store; return its sha256.
+
+        A file of the same bytes that is there already is kept, if it still has them.
+        """
+        sha256 = sha256_of_file(path)
+        target = self._object(sha256)
+        try:
+            target.parent.mkdir(exist_ok=True)
+            path.chmod(0o444)
+            fsync(path)
+            path.replace(target)
+            fsync(target.parent)
+        except OSError as error:
+            raise write_error(target, error) from None
+        return sha256
+
+    def holds(self, sha256: str) -> bool:
+        """Whether a file of that hash is there (by name; `verify` reads it)."""
+        return self._object(sha256).is_file()
+
+    def open_local(self, sha256: str) -> Path:
+        """Return the path of a stored file; raise StoreError if it is missing."""
+        path = self._object(sha256)
+        if not path.is_file():
+            raise StoreError(
+                f"{path}: is missing from the store; was RESTAR_HOME or RESTAR_STORE changed?"
+            )
+        return path
+
+    def verify(self, sha256: str, progress: Callable[[int], None] | None = None) -> Path:
+        """Return the path of a stored file after hashing it.
+
+        Raises StoreError if it is missing, AlteredError if its bytes changed (then it is set aside).
+        """
+        path = self.open_local(sha256)
+        try:
+            actual = sha256_of_file(path, progress)
+        except OSError as error:
+            raise StoreError(f"{path}: can't be read ({error.strerror})") from None
+        if actual != sha256:
+            aside = self.root / "quarantine" / f"{sha256}-{secrets.token_hex(4)}"
+            path.replace(aside)
+            raise AlteredError(f"{path}: was altered since it was made; set aside as {aside}")
+        return path
+
+    def free_bytes(self) -> int:
+        """How many bytes may still be written."""
+        return shutil.disk_usage(self.root).free
+
+    def _object(self, sha256: str) -> Path:
+        if not _SHA256.fullmatch(sha256):
+            raise StoreError(f"'{sha256}' is not a sha256")
+        return self.root / "objects" / sha256[:2] / sha256
+
+    def _sweep(self) -> None:
+        """Remove staging folders whose process is gone: it held a lock as long as it lived."""
+        for lock_path in (self.root / "staging").glob(f"*{_LOCK}"):
+            try:
+                with lock_path.open("r") as lock:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    shutil.rmtree(lock_path.with_suffix(""), ignore_errors=True)
+                    lock_path.unlink(missing_ok=True)
+            except (BlockingIOError, FileNotFoundError):
+                continue
+
+
+_LOCK = ".lock"
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a lock file; one that a sweep removed before it was locked is made again."""
+    while True:
+        with path.open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if os.fstat(lock.fileno()).st_nlink:
+                yield
+                return
+
+
+def replace(path: Path, target: Path) -> None:
+    """Give a finished file its final name in one step that survives a power cut."""
+    try:
+        fsync(path)
+        path.replace(target)
+        fsync(target.parent)
+    except OSError as error:
+        raise write_error(target, error) from None
+
+
+def fsync(path: Path) -> None:
+    """Force a file's bytes, or a folder's entries, to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_error(path: Path, error: OSError) -> StoreError:
+    """Return what to tell a person about a failed write."""
+    reason = error.strerror or str(error)
+    return StoreError(
+        f"{path}: can't be written ({reason}); free some space or choose another place"
+    )
