@@ -62,7 +62,7 @@ def check_pictures(
         time, md5 = want
         if frame_md5(frame) != md5:
             raise VerificationError(f"{master}: the pixels of frame {count} are not the take's")
-        assert frame.pts is not None and frame.time_base is not None  # noqa: S101, PT018
+        assert frame.pts is not None and frame.time_base is not None  # noqa: S101
         if abs(frame.pts * frame.time_base - time) > TOLERANCE:
             raise VerificationError(f"{master}: frame {count} is at another time than in the film")
         count += 1
@@ -238,10 +238,13 @@ def _fields(video: VideoFormat) -> str:
 
 
 def _chapters(info: MediaInfo) -> str:
-    return "; ".join(
-        f"{round(float(c.start), 3)}-{round(float(c.end), 3)} {c.metadata.get('title', '')}".strip()
-        for c in info.chapters
-    ) or "none"
+    return (
+        "; ".join(
+            f"{round(float(c.start), 3)}-{round(float(c.end), 3)} {c.metadata.get('title', '')}".strip()
+            for c in info.chapters
+        )
+        or "none"
+    )
 
 
 def _is_timeline(stream: StreamInfo) -> bool:

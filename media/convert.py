@@ -1,92 +1,406 @@
 """From one pixel format to another: without loss where that can be, else rounded and never truncated.
 
-FFV1 holds most native formats of films; for the rest there is a format in which every pixel's value
-is kept and from which the original comes back bit for bit (proven by test). Everything else that
-changes a frame's format goes through here, with matrix and range said aloud.
+FFV1 holds most native formats of films; for most others there is a format in which every sample is
+kept and from which the original comes back bit for bit (proven by test). Whatever else changes a
+frame's format goes through here too, with matrix, range and chroma siting said aloud. libswscale
+repacks, resamples and scales; depth, range and matrix are changed here, because libswscale dithers
+where depth falls, shifts instead of scaling full range, and takes every gray for full range.
 """
 
-from functools import cache
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
 
 import av
+import cv2
+import numpy as np
+from av.filter import Graph
 from av.video.reformatter import Interpolation
+from numpy.typing import NDArray
 
-from media.format import VideoFormat
-
-__all__ = ["ACCURATE", "ffv1_pix_fmts", "full_range", "lossless_equivalent", "to_format"]
-
-# Round to nearest, take every chroma sample into account, give the same bytes on every machine.
-ACCURATE = (
-    Interpolation.ACCURATE_RND
-    | Interpolation.BITEXACT
-    | Interpolation.FULL_CHR_H_INT
-    | Interpolation.FULL_CHR_H_INP
+from media.format import ColourTags, VideoFormat
+from media.pixfmt import (
+    DEEPEST,
+    UNPACKED,
+    Layout,
+    at_depth,
+    deepest,
+    ffv1_pix_fmts,
+    full_range,
+    held_as,
+    is_repacking,
+    layout_of,
+    lossless_equivalent,
 )
+from media.probe import LIBAV_NAMES
+from restar.errors import MediaError
 
-_REPACKED = {
-    "rgb24": "gbrp",
-    "bgr24": "gbrp",
-    "gbrp": "bgr0",
-    "rgb0": "bgr0",
-    "0rgb": "bgr0",
-    "0bgr": "bgr0",
-    "rgba": "bgra",
-    "argb": "bgra",
-    "abgr": "bgra",
-    "gbrap": "bgra",
-    "bgr48le": "rgb48le",
-    "rgb48be": "rgb48le",
-    "nv12": "yuv420p",
-    "nv21": "yuv420p",
-    "nv16": "yuv422p",
-    "nv24": "yuv444p",
-    "p010le": "yuv420p10le",
-    "p210le": "yuv422p10le",
-    "p016le": "yuv420p16le",
-    "uyvy422": "yuv422p",
-    "yuyv422": "yuv422p",
-    "yvyu422": "yuv422p",
-    "yuvj420p": "yuv420p",
-    "yuvj422p": "yuv422p",
-    "yuvj440p": "yuv440p",
-    "yuvj444p": "yuv444p",
-    "yuvj411p": "yuv411p",
+__all__ = [
+    "assumed",
+    "deepest",
+    "ffv1_pix_fmts",
+    "format_of",
+    "from_rgb",
+    "full_range",
+    "lossless_equivalent",
+    "planar",
+    "planes",
+    "scaled",
+    "to_format",
+    "to_rgb",
+]
+
+Samples = NDArray[np.uint8] | NDArray[np.uint16]
+Signal = NDArray[np.float32]
+
+# Kr and Kb of ITU-T H.273, table 4.
+_LUMA = {
+    "bt709": (0.2126, 0.0722),
+    "fcc": (0.30, 0.11),
+    "bt470bg": (0.299, 0.114),
+    "smpte170m": (0.299, 0.114),
+    "smpte240m": (0.212, 0.087),
+    "bt2020nc": (0.2627, 0.0593),
 }
+_LARGE = 1 << 20  # from about this many pixels on, threads save more than they cost
+_FLAGS = "accurate_rnd+full_chroma_int+full_chroma_inp+bitexact"
 
 
-@cache
-def ffv1_pix_fmts() -> frozenset[str]:
-    """Return the pixel formats that this libav's FFV1 encoder takes."""
-    return frozenset(f.name for f in av.codec.Codec("ffv1", "w").video_formats or ())
+def assumed(video: VideoFormat) -> ColourTags:
+    """Return what the colour tags of `video` are taken for where they leave something open.
+
+    Matrix: BT.709 from 720 lines on, else BT.601 ("smpte170m"). Range: limited, but full for gray
+    (as libav), RGB and yuvj. Chroma: left, as MPEG-2 and its children; centre for yuvj, as JPEG.
+    What differs from `video.colour` was assumed, and can be told to people.
+    """
+    layout, colour = layout_of(video.pix_fmt), video.colour
+    jpeg = video.pix_fmt.startswith("yuvj")
+    chroma = colour.chroma_location or ("center" if jpeg else "left")
+    if layout.kind == "rgb":
+        return replace(colour, matrix="gbr", range="pc", chroma_location=chroma)
+    untagged = "pc" if layout.kind == "gray" else "tv"
+    matrix = None if colour.matrix == "gbr" else colour.matrix
+    return replace(
+        colour,
+        matrix=matrix or ("bt709" if video.height >= 720 else "smpte170m"),
+        range=full_range(video.pix_fmt, colour.range) or untagged,
+        chroma_location=chroma,
+    )
 
 
-def lossless_equivalent(pix_fmt: str) -> str | None:
-    """Return the FFV1 pixel format that holds each value of `pix_fmt`; None where there is none."""
-    if pix_fmt in ffv1_pix_fmts():
-        return pix_fmt
-    repacked = _REPACKED.get(pix_fmt)
-    if repacked is None or repacked in ffv1_pix_fmts():
-        return repacked
-    return lossless_equivalent(repacked)
-
-
-def full_range(pix_fmt: str, tagged: str | None) -> str | None:
-    """Return the range that a frame has by its tag, or by its format where that says it (yuvj)."""
-    return "pc" if pix_fmt.startswith("yuvj") else tagged
+def format_of(frame: av.VideoFrame) -> VideoFormat:
+    """Return a frame's own format and tags. SAR and fields are its stream's; libav gives no more."""
+    colour = ColourTags(
+        matrix=_name("Colorspace", frame.colorspace, unspecified=2),
+        range=_name("ColorRange", frame.color_range, unspecified=0),
+        primaries=_name("ColorPrimaries", frame.color_primaries, unspecified=2),
+        transfer=_name("ColorTrc", frame.color_trc, unspecified=2),
+    )
+    return VideoFormat(frame.width, frame.height, frame.format.name, colour=colour)
 
 
 def to_format(frame: av.VideoFrame, target: VideoFormat) -> av.VideoFrame:
     """Return `frame` in the pixel format of `target`, of the same size; itself if it has it already.
 
-    Matrix and range stay the frame's own: this repacks values, it never reinterprets them.
+    A repacking keeps every sample. Otherwise samples are rounded to nearest, chroma is resampled by
+    libswscale (bicubic) at its siting, range goes from the frame's to the target's, and a matrix is
+    only used between RGB and Y'CbCr. What the tags of one leave open is taken from the other's where
+    both are of one kind, then from `assumed`. Alpha is kept where both have it, else dropped or opaque.
+    Raises MediaError for a format that can't be converted.
     """
-    if frame.format.name == target.pix_fmt:
+    name, wanted = frame.format.name, target.pix_fmt
+    if name == wanted:
         return frame
-    range_ = {"tv": "MPEG", "pc": "JPEG"}.get(
-        full_range(frame.format.name, target.colour.range) or "", "MPEG"
-    )
-    return frame.reformat(
-        format=target.pix_fmt,
+    if is_repacking(name, wanted):
+        return _repacked(frame, wanted)
+    layout, goal = layout_of(name), layout_of(wanted)
+    same_kind = layout.kind == goal.kind
+    here = _colour(frame, target.colour if same_kind else ColourTags())
+    kept = vars(here) if same_kind else {}
+    tags = {key: value or kept.get(key) for key, value in vars(target.colour).items()}
+    there = assumed(replace(target, colour=ColourTags(**tags)))
+    size = replace(target, width=frame.width, height=frame.height)
+    if same_kind and layout[2:] == goal[2:] and _sited(layout, here, there):
+        return _requantised(frame, layout, here, size, there)
+    parts = _decode(planar(frame), layout, here.range)
+    alpha = parts.pop() if layout.alpha else None
+    if same_kind:
+        parts = _resited(parts, layout, goal, here, there)
+    else:
+        parts = _from_rgb(_to_rgb(parts, layout, here), goal, there)
+    if goal.alpha:
+        parts.append(np.ones_like(parts[0]) if alpha is None else alpha)
+    return _encoded(frame, parts, size, there)
+
+
+def to_rgb(frame: av.VideoFrame, colour: ColourTags | None = None) -> Signal:
+    """Return a frame as R'G'B', float32 (h, w, 3) in 0..1, by its tags, `colour`, then `assumed`."""
+    layout = layout_of(frame.format.name)
+    tags = _colour(frame, colour or ColourTags())
+    parts = _decode(planar(frame), layout, tags.range)[: 1 if layout.kind == "gray" else 3]
+    return np.clip(_to_rgb(parts, layout, tags), 0, 1)
+
+
+def from_rgb(array: NDArray[np.floating], video: VideoFormat) -> av.VideoFrame:
+    """Return R'G'B' (h, w, 3) in 0..1 as a frame of `video`'s pixel format, rounded to nearest."""
+    layout, tags = layout_of(video.pix_fmt), assumed(video)
+    parts = _from_rgb(np.asarray(array, np.float32), layout, tags)
+    if layout.alpha:
+        parts.append(np.ones_like(parts[0]))
+    height, width = array.shape[:2]
+    return _encoded(None, parts, replace(video, width=width, height=height), tags)
+
+
+def scaled(
+    frame: av.VideoFrame,
+    width: int,
+    height: int,
+    kernel: Literal["lanczos", "area", "bicubic"],
+    chroma_location: str = "left",
+) -> av.VideoFrame:
+    """Return a frame at another size, by libswscale in integers: the same bytes on every machine.
+
+    The frame's format stays, or becomes the planar one of the same samples. Y'CbCr is scaled with
+    chroma where `chroma_location` says; RGB plane by plane, never by way of Y'CbCr.
+    """
+    picture = planar(frame)
+    layout = layout_of(picture.format.name)
+    if layout.kind != "rgb":
+        places = (chroma_location, chroma_location) if layout.kind == "yuv" else None
+        result = _scale(picture, width, height, picture.format.name, kernel, places)
+        return _tagged(result, frame, format_of(frame).colour)
+    result = av.VideoFrame(width, height, picture.format.name)
+    gray = "gray" if layout.bits == 8 else f"gray{layout.bits}le"
+    for samples, target in zip(planes(picture), planes(result), strict=True):
+        plane = av.VideoFrame(frame.width, frame.height, gray)
+        planes(plane)[0][:] = samples
+        target[:] = planes(_scale(plane, width, height, gray, kernel))[0]
+    return _tagged(result, frame, format_of(frame).colour)
+
+
+def planar(frame: av.VideoFrame) -> av.VideoFrame:
+    """Return a frame with the same samples in planes; itself where they are. A palette is looked up."""
+    name = held_as(frame.format.name) or frame.format.name
+    return _repacked(frame, UNPACKED.get(name, name))
+
+
+def planes(frame: av.VideoFrame) -> list[Samples]:
+    """Return views of a planar frame's samples (h, w), writable: Y, U, V (, A), or R, G, B (, A)."""
+    views: list[Samples] = []
+    for component in frame.format.components:
+        plane = frame.planes[component.plane]
+        dtype = np.dtype(np.uint8 if component.bits <= 8 else "<u2")
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[
+            : plane.height
+        ]
+        views.append(rows[:, : plane.width * dtype.itemsize].view(dtype))
+    return views
+
+
+def _repacked(frame: av.VideoFrame, pix_fmt: str) -> av.VideoFrame:
+    """The same samples in another order: libswscale, told that nothing else changes."""
+    if frame.format.name == pix_fmt:
+        return frame
+    range_ = "JPEG" if "yuvj" in frame.format.name + pix_fmt else "MPEG"
+    result = frame.reformat(
+        format=pix_fmt,
         src_color_range=range_,
         dst_color_range=range_,
-        interpolation=ACCURATE | Interpolation.BICUBIC,
+        interpolation=Interpolation.POINT | Interpolation.ACCURATE_RND | Interpolation.BITEXACT,
     )
+    colour = format_of(frame).colour
+    return _tagged(
+        result, frame, replace(colour, range=full_range(frame.format.name, colour.range))
+    )
+
+
+def _colour(frame: av.VideoFrame, known: ColourTags) -> ColourTags:
+    own = format_of(frame)
+    merged = {key: value or getattr(known, key) for key, value in vars(own.colour).items()}
+    return assumed(replace(own, colour=ColourTags(**merged)))
+
+
+def _requantised(
+    frame: av.VideoFrame,
+    layout: Layout,
+    here: ColourTags,
+    target: VideoFormat,
+    there: ColourTags,
+) -> av.VideoFrame:
+    """Each sample by a table, for what changes in depth and range only."""
+    goal = layout_of(target.pix_fmt)
+    result = _empty(target)
+    top = (1 << goal.bits) - 1
+    pairs = zip(planes(planar(frame)), planes(result), strict=True)
+    for number, (samples, wanted) in enumerate(pairs):
+        offset, span = _quantised(layout, number, here.range)
+        new_offset, new_span = _quantised(goal, number, there.range)
+        values = (np.arange(1 << layout.bits) - offset) / span * new_span + new_offset
+        table = np.clip(np.rint(values), 0, top).astype(wanted.dtype)
+        np.take(table, samples, out=wanted, mode="clip")
+    return _tagged(_repacked(result, target.pix_fmt), frame, there)
+
+
+def _empty(video: VideoFormat) -> av.VideoFrame:
+    name = held_as(video.pix_fmt) or video.pix_fmt
+    return av.VideoFrame(video.width, video.height, UNPACKED.get(name, name))
+
+
+def _decode(frame: av.VideoFrame, layout: Layout, range_: str | None) -> list[Signal]:
+    """Samples as signals: Y', R', G', B' and alpha 0..1 (and beyond), Cb and Cr about 0 (H.273, 8.3)."""
+    parts = []
+    for number, samples in enumerate(planes(frame)):
+        offset, span = _quantised(layout, number, range_)
+        parts.append((samples.astype(np.float32) - np.float32(offset)) / np.float32(span))
+    return parts
+
+
+def _encoded(
+    like: av.VideoFrame | None, parts: Sequence[Signal], video: VideoFormat, tags: ColourTags
+) -> av.VideoFrame:
+    layout = layout_of(video.pix_fmt)
+    frame = _empty(video)
+    for number, (signal, samples) in enumerate(zip(parts, planes(frame), strict=True)):
+        offset, span = _quantised(layout, number, tags.range)
+        samples[:] = _rounded(signal, offset, span, (1 << layout.bits) - 1)
+    return _tagged(_repacked(frame, video.pix_fmt), like, tags)
+
+
+def _rounded(signal: Signal, offset: float, span: float, top: int) -> Signal:
+    values = signal * np.float32(span)
+    values += np.float32(offset)
+    np.rint(values, out=values)
+    return np.clip(values, 0, top, out=values)
+
+
+def _quantised(layout: Layout, number: int, range_: str | None) -> tuple[float, float]:
+    """The code of zero and the codes from 0 to 1, of the component `number` (H.273, 8.3)."""
+    top = (1 << layout.bits) - 1
+    unit = 1 << (layout.bits - 8)
+    chroma = layout.kind == "yuv" and number in {1, 2}
+    full = range_ != "tv" or layout.kind == "rgb" or (number > 0 and not chroma)
+    if chroma:
+        return 128 * unit, top if full else 224 * unit
+    return (0, top) if full else (16 * unit, 219 * unit)
+
+
+def _to_rgb(parts: list[Signal], layout: Layout, tags: ColourTags) -> Signal:
+    if layout.kind == "rgb":
+        return np.stack(parts, axis=-1)
+    if layout.kind == "gray":
+        return np.repeat(parts[0][..., None], 3, axis=-1)
+    full = layout._replace(subsampling="444")
+    ycc = np.stack(_resited(parts, layout, full, tags, tags), axis=-1)
+    return _transformed(ycc, np.linalg.inv(_matrix(tags.matrix)))
+
+
+def _from_rgb(rgb: Signal, layout: Layout, tags: ColourTags) -> list[Signal]:
+    if layout.kind == "rgb":
+        return [rgb[..., n] for n in range(3)]
+    ycc = _transformed(rgb, _matrix(tags.matrix))
+    parts = [ycc[..., n] for n in range(1 if layout.kind == "gray" else 3)]
+    return _resited(parts, layout._replace(subsampling="444"), layout, tags, tags)
+
+
+def _transformed(pixels: Signal, matrix: NDArray[np.floating]) -> Signal:
+    return np.asarray(cv2.transform(pixels, matrix), np.float32)
+
+
+def _matrix(name: str | None) -> NDArray[np.float64]:
+    """The matrix from R'G'B' to Y'CbCr (H.273, 8.3)."""
+    if name not in _LUMA:
+        raise MediaError(
+            f"colour matrix {name} can't be converted here; known are {', '.join(_LUMA)}"
+        )
+    kr, kb = _LUMA[name]
+    y = np.array((kr, 1 - kr - kb, kb))
+    cb = (np.array((0, 0, 1)) - y) / (2 * (1 - kb))
+    cr = (np.array((1, 0, 0)) - y) / (2 * (1 - kr))
+    return np.stack((y, cb, cr))
+
+
+def _resited(
+    parts: list[Signal],
+    layout: Layout,
+    goal: Layout,
+    here: ColourTags,
+    there: ColourTags,
+) -> list[Signal]:
+    """The chroma planes at another subsampling or siting, by libswscale on deep integers."""
+    if layout.subsampling == goal.subsampling and _sited(layout, here, there):
+        return parts
+    bits = min(DEEPEST[layout.subsampling], DEEPEST[goal.subsampling])
+    height, width = parts[0].shape
+    source = av.VideoFrame(width, height, at_depth(layout.subsampling, bits))
+    top = (1 << bits) - 1
+    luma, *chroma = planes(source)
+    luma[:] = 0
+    for signal, samples in zip(parts[1:], chroma, strict=True):
+        samples[:] = _rounded(signal, 0.5 * top, top, top)
+    wanted = at_depth(goal.subsampling, bits)
+    places = (here.chroma_location or "left", there.chroma_location or "left")
+    result = _scale(source, width, height, wanted, "bicubic", places)
+    return [
+        parts[0],
+        *((p.astype(np.float32) / np.float32(top) - np.float32(0.5)) for p in planes(result)[1:]),
+    ]
+
+
+def _sited(layout: Layout, here: ColourTags, there: ColourTags) -> bool:
+    """Whether the chroma of a format lies at the same place by both tags."""
+    return layout.subsampling == "444" or here.chroma_location == there.chroma_location
+
+
+def _scale(
+    frame: av.VideoFrame,
+    width: int,
+    height: int,
+    pix_fmt: str,
+    kernel: str,
+    chroma: tuple[str, str] | None = None,
+) -> av.VideoFrame:
+    """One frame through libavfilter's `scale`, its chroma sited as said (in, out); numbers as they are.
+
+    The graph is told of no tags, so that it can't convert by them.
+    """
+    size = f"{frame.width}x{frame.height}"
+    options = f"w={width}:h={height}:flags={kernel}+{_FLAGS}"
+    if chroma is not None:
+        options += f":in_chroma_loc={chroma[0]}:out_chroma_loc={chroma[1]}"
+    graph = Graph()
+    graph.threads = 0 if width * height > _LARGE else 1
+    graph.link_nodes(
+        graph.add("buffer", f"video_size={size}:pix_fmt={frame.format.name}:time_base=1/1"),
+        graph.add("scale", options),
+        graph.add("format", f"pix_fmts={pix_fmt}"),
+        graph.add("buffersink"),
+    ).configure()
+    tags, pts = (frame.colorspace, frame.color_range), frame.pts
+    frame.colorspace, frame.color_range = 2, 0
+    try:
+        graph.vpush(frame)
+        return graph.vpull()
+    finally:
+        frame.colorspace, frame.color_range = tags
+        frame.pts = pts
+
+
+def _tagged(frame: av.VideoFrame, like: av.VideoFrame | None, colour: ColourTags) -> av.VideoFrame:
+    frame.colorspace = _code("Colorspace", colour.matrix, 2)
+    frame.color_range = _code("ColorRange", colour.range, 0)
+    frame.color_primaries = _code("ColorPrimaries", colour.primaries, 2)
+    frame.color_trc = _code("ColorTrc", colour.transfer, 2)
+    if like is not None:
+        frame.pts, frame.duration = like.pts, like.duration
+        if like.time_base is not None:
+            frame.time_base = like.time_base
+    return frame
+
+
+def _name(kind: str, code: int, unspecified: int) -> str | None:
+    return None if code == unspecified else LIBAV_NAMES[kind].get(int(code), str(int(code)))
+
+
+def _code(kind: str, name: str | None, unspecified: int) -> int:
+    codes = {known: number for number, known in LIBAV_NAMES[kind].items()}
+    return unspecified if name is None else codes[name] if name in codes else int(name)

@@ -7,7 +7,7 @@ is held against it, so a seek that lands wrong, a changed file or another decode
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
@@ -30,6 +30,7 @@ __all__ = [
     "IndexWriter",
     "decode_all",
     "decode_range",
+    "frame_at",
     "frame_md5",
     "index_film",
 ]
@@ -71,7 +72,7 @@ class FrameIndex:
         return int(self.records["pts"][frame])
 
     def md5(self, frame: int) -> bytes:
-        return self.records["md5"][frame].tobytes()
+        return bytes(self.records["md5"][frame].tobytes())
 
     def time(self, frame: int) -> Fraction:
         """The exact time of a frame in seconds."""
@@ -145,13 +146,8 @@ class IndexWriter:
                 file.write(chunk)
 
 
-def index_film(
-    path: Path,
-    info: MediaInfo,
-    writer: IndexWriter,
-    see: Callable[[int, av.VideoFrame], None] = lambda _index, _frame: None,
-) -> int:
-    """Decode a whole film once, record every frame, show each to `see`; return their count.
+def index_film(path: Path, info: MediaInfo, writer: IndexWriter) -> Iterator[av.VideoFrame]:
+    """Decode a whole film once: record every frame, then yield it to whoever else wants to see it.
 
     Raises DamagedMediaError where the film ends early or a part does not decode.
     """
@@ -163,15 +159,14 @@ def index_film(
                 if frame.is_corrupt:
                     raise DamagedMediaError(f"{path}: frame {count} is damaged; get a whole copy")
                 writer.add(frame)
-                see(count, frame)
                 count += 1
                 if frame.pts is not None and frame.time_base is not None:
                     last_end = (frame.pts + int(frame.duration or 0)) * frame.time_base
+                yield frame
         except BaseException:
             demuxer.kill()
             raise
         _check_whole(path, info, count, last_end, demuxer.communicate()[1].decode(errors="replace"))
-    return count
 
 
 def decode_all(path: Path, info: MediaInfo) -> Iterator[av.VideoFrame]:
@@ -214,6 +209,21 @@ def decode_range(
         raise DamagedMediaError(f"{path}: ended at frame {got}, before {frames.end}")
 
 
+def frame_at(path: Path, info: MediaInfo, time: Fraction) -> av.VideoFrame:
+    """Return the frame nearest to a time in seconds, for looking at it; intra-only films are quick."""
+    base = info.video.time_base
+    best: av.VideoFrame | None = None
+    for frame in _decode(path, info, seek=round(time / base)):
+        here = (frame.pts or 0) * base
+        if best is None or abs(here - time) < abs((best.pts or 0) * base - time):
+            best = frame
+        if here >= time:
+            break
+    if best is None:
+        raise MediaError(f"{path}: no frame near {float(time):.3f} s")
+    return best
+
+
 def frame_md5(frame: av.VideoFrame) -> bytes:
     """Return the MD5 (16 bytes) of a frame's pixels without padding, as ffmpeg's framemd5 does."""
     components = frame.format.components
@@ -222,7 +232,7 @@ def frame_md5(frame: av.VideoFrame) -> bytes:
         bits = {component.plane: component.bits for component in components}
         for number, plane in enumerate(frame.planes):
             width = plane.width * (-(-bits[number] // 8))
-            rows = np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height]
+            rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height]
             digest.update(np.ascontiguousarray(rows[:, :width]).data)
     else:
         digest.update(np.ascontiguousarray(frame.to_ndarray()).tobytes())

@@ -6,6 +6,7 @@ carries what a muxer alone would lose (codec delay of AAC, dispositions, attachm
 """
 
 import json
+import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from media.format import TakeFormat
 from media.frames import FrameIndex
 from media.probe import MediaInfo, open_media
 from media.streams import Carried, plan_streams
-from media.take import take_packets
+from media.take import VideoPacket, take_packets
 from restar.errors import MediaError, RestarError, StoreError
 from restar.timeline import rescale
 
@@ -53,7 +54,7 @@ def write_master(plan: MasterPlan, target: Path) -> tuple[Carried, ...]:
         timeline = Path(folder) / "timeline.json"
         _write_timeline(plan.index, timeline)
         process = ffmpeg.start(
-            master_arguments(plan, carried, timeline, target), stdin=ffmpeg.subprocess.PIPE
+            master_arguments(plan, carried, timeline, target), stdin=subprocess.PIPE
         )
         try:
             _feed(plan, process)
@@ -105,7 +106,7 @@ def master_arguments(
     ]  # fmt: skip
 
 
-def _feed(plan: MasterPlan, process: "ffmpeg.subprocess.Popen[bytes]") -> None:
+def _feed(plan: MasterPlan, process: subprocess.Popen[bytes]) -> None:
     assert process.stdin is not None  # noqa: S101
     base = plan.index.time_base
     with open_media(plan.takes[0]) as first:
@@ -129,7 +130,7 @@ def _feed(plan: MasterPlan, process: "ffmpeg.subprocess.Popen[bytes]") -> None:
     process.stdin = None
 
 
-def _packets(takes: Iterable[Path], extradata: bytes | None) -> Iterator[av.Packet]:
+def _packets(takes: Iterable[Path], extradata: bytes | None) -> Iterator[VideoPacket]:
     for take in takes:
         yield from take_packets(take, extradata)
 

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 import av
 import av.error
 from av.container import OutputContainer
+from av.packet import Packet
 from av.video.stream import VideoStream
 
 from media.convert import to_format
@@ -23,7 +24,9 @@ from media.frames import frame_md5
 from media.probe import LIBAV_NAMES, open_media
 from restar.errors import MediaError, StoreError, VerificationError
 
-__all__ = ["TakeWriter", "WrittenTake", "take_packets"]
+__all__ = ["TakeWriter", "VideoPacket", "WrittenTake", "take_packets"]
+
+VideoPacket: TypeAlias = "Packet[VideoStream]"
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class TakeWriter:
             raise _write_error(self.path, error) from None
 
 
-def take_packets(path: Path, extradata: bytes | None) -> Iterator[av.Packet]:
+def take_packets(path: Path, extradata: bytes | None) -> Iterator[VideoPacket]:
     """Yield a take's packets in order; raise VerificationError if its codec setting is another.
 
     `extradata` is that of the takes before it, or None for the first.

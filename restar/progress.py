@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol
 
-__all__ = ["Listener", "listening", "track"]
+__all__ = ["Advance", "Listener", "listening", "track"]
 
 Advance = Callable[[int], None]
 

@@ -53,7 +53,12 @@ FILMS: dict[str, tuple[str, list[str]]] = {
         "gray.mkv",
         [
             *_test_pattern("132x78", "18", "1"),
-            *["-vf", "format=gray,crop=131:77:0:0:exact=1,setsar=1232/1179:max=10000", "-c:v", "ffv1"],
+            *[
+                "-vf",
+                "format=gray,crop=131:77:0:0:exact=1,setsar=1232/1179:max=10000",
+                "-c:v",
+                "ffv1",
+            ],
         ],
     ),
     "one_frame": (

@@ -1,0 +1,5 @@
+"""`python -m cli` is `restar`."""
+
+from cli import main
+
+main()

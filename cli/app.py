@@ -1,0 +1,49 @@
+"""The tree of commands. Nothing heavy is imported here: `restar --help` must be there at once."""
+
+from typing import Annotated
+
+import typer
+
+from cli import events, preview, recipes, restore, roundtrip, shots, status
+from cli.doctor import doctor
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Brings archival film and video back, scene by scene, and can prove what it did.",
+    epilog="A first try: `restar preview FILM`, then `restar restore FILM -o restored`.",
+)
+
+
+@app.callback(invoke_without_command=True)
+def _common(
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    if version:
+        from restar import __version__
+
+        typer.echo(f"restar {__version__}")
+        raise typer.Exit
+
+    from restar.log import set_up_logging
+    from restar.settings import load_settings
+
+    settings = load_settings()
+    set_up_logging(settings.log, settings.log_format)
+
+
+_RUN, _LOOK, _CARE = "Restore", "Look", "Care"
+
+app.command("restore", rich_help_panel=_RUN)(restore.restore)
+app.command("preview", rich_help_panel=_RUN)(preview.preview)
+app.command("shots", rich_help_panel=_RUN)(shots.shots)
+app.command("status", rich_help_panel=_LOOK)(status.status)
+app.command("events", rich_help_panel=_LOOK)(events.events)
+app.command("recipes", rich_help_panel=_LOOK)(recipes.recipes)
+app.command("roundtrip", rich_help_panel=_CARE)(roundtrip.roundtrip)
+app.command("doctor", rich_help_panel=_CARE)(doctor)

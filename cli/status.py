@@ -1,0 +1,109 @@
+"""`restar status`: what is under way and what is done."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+__all__ = ["status"]
+
+Film = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[FILM]", help="A film's path, accession or id; all without.", show_default=False
+    ),
+]
+
+
+def status(
+    film: Film = None,
+    restoration: Annotated[
+        str | None,
+        typer.Option("--restoration", metavar="ID", help="Show the scenes of this restoration."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for other programs.")] = False,
+) -> None:
+    """Show films, their scenes and takes, jobs and masters; also while a run is going.
+
+    With a FILM that has one restoration (or with --restoration), each of its scenes too.
+    """
+    from catalog.films import find_film
+    from catalog.restorations import find_restoration, restorations_of
+    from catalog.status import scene_table
+    from catalog.status import status as figures
+    from cli.console import open_house_here
+
+    with open_house_here() as house, house.catalog.read() as session:
+        found = find_film(session, film) if film else None
+        data = figures(session, found.id if found else None)
+        if as_json:
+            typer.echo(json.dumps(data, indent=2))
+            return
+        _show_films(data, {f["film"]: session_path(session, f["film"]) for f in data["films"]})
+        if found is None:
+            return
+        if restoration or len(restorations_of(session, found.id)) == 1:
+            row = find_restoration(session, found.id, restoration)
+            _show_scenes(scene_table(session, row.id))
+
+
+def session_path(session: Any, film_id: str) -> str:
+    from catalog.films import film_by_id
+
+    row = film_by_id(session, film_id)
+    return row.paths[-1] if row else ""
+
+
+def _show_films(data: dict[str, Any], paths: dict[str, str]) -> None:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from cli.console import table
+
+    console = Console()
+    if not data["films"]:
+        console.print("No films yet: `restar restore FILM` adds one.")
+        return
+    shown = table("", "film", "id", "restoration", "recipe", "takes", "jobs", "flags", "masters")
+    for film in data["films"]:
+        jobs = ", ".join(f"{n} {state}" for state, n in film["jobs"].items() if n)
+        first = [Path(paths[film["film"]]).name, film["film"][:12]]
+        last = [jobs or "none", str(film["flags"])]
+        for one in film["restorations"] or [None]:
+            if one is None:
+                shown.add_row(*first, "", "", "", *last, "")
+                continue
+            shown.add_row(
+                *first,
+                one["id"][:12],
+                one["recipe"],
+                f"{one['takes_done']}/{one['scenes']}",
+                *last,
+                "\n".join(one["masters"]),
+            )
+            first, last = ["", ""], ["", ""]
+    console.print(shown)
+
+
+def _show_scenes(scenes: list[dict[str, Any]]) -> None:
+    from rich.console import Console
+
+    from cli.console import table
+
+    shown = table("Scenes", "scene", "frames", "take", "seconds", "scores", "flags", "problem")
+    for scene in scenes:
+        scores = ", ".join(
+            f"{name} {'n/a' if one['mean'] is None else format(one['mean'], '.2f')}"
+            for name, one in scene["scores"].items()
+        )
+        shown.add_row(
+            str(scene["scene"]),
+            f"{scene['start']}-{scene['end'] - 1}",
+            (scene["take_key"] or "")[:12],
+            "" if scene["seconds"] is None else f"{scene['seconds']:.1f}",
+            scores,
+            ", ".join(scene["flags"]),
+            scene["error"] or "",
+        )
+    Console().print(shown)

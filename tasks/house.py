@@ -1,0 +1,101 @@
+"""What every step works with: settings, catalog, store, who is at work, and the films that are open."""
+
+import getpass
+import os
+import platform
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from catalog.agents import register_agent
+from catalog.engine import Catalog, open_catalog
+from catalog.films import film_by_id
+from catalog.models import FilmRow
+from media.frames import FrameIndex
+from media.probe import MediaInfo, probe
+from restar import __version__
+from restar.errors import CatalogError, MediaError
+from restar.settings import Settings
+from store import Store
+
+__all__ = ["SOFTWARE", "House", "OpenFilm", "open_film", "open_house", "process_is_alive"]
+
+SOFTWARE = f"restar {__version__}"
+
+
+@dataclass(frozen=True)
+class House:
+    """One installation, opened by one process. `agent_id` is this process in the catalog."""
+
+    settings: Settings
+    catalog: Catalog
+    store: Store
+    who: str
+    agent_id: int
+
+
+@dataclass(frozen=True)
+class OpenFilm:
+    """A film whose source is here: its row, path, streams, and the index of its frames."""
+
+    row: FilmRow
+    path: Path
+    info: MediaInfo
+    index: FrameIndex
+
+
+@contextmanager
+def open_house(settings: Settings) -> Iterator[House]:
+    """Open catalog and store, made where they are missing, and register this process."""
+    who = settings.agent or _user()
+    store = Store(settings.store_root)
+    with open_catalog(settings.database_url) as catalog:
+        with catalog.begin() as session:
+            agent_id = register_agent(
+                session,
+                name=who,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                create_time=psutil.Process().create_time(),
+                software=SOFTWARE,
+            )
+        yield House(settings, catalog, store, who, agent_id)
+
+
+def open_film(house: House, film_id: str) -> OpenFilm:
+    """Return a film ready to be read; raise MediaError where its source is gone or another."""
+    with house.catalog.read() as session:
+        row = film_by_id(session, film_id)
+    if row is None:
+        raise CatalogError(f"film {film_id[:12]}: not in the catalog; `restar restore` adds one")
+    size = row.to_manifest().sources[0].size
+    for path in map(Path, reversed(row.paths)):
+        if path.is_file() and path.stat().st_size == size:
+            info = probe(path)
+            index = FrameIndex.load(house.store.open_local(row.frame_index), info.video.time_base)
+            return OpenFilm(row, path, info, index)
+    raise MediaError(
+        f"film {film_id[:12]}: its source is no longer at {', '.join(row.paths)}; name it again "
+        "with `restar restore FILM`"
+    )
+
+
+def process_is_alive(pid: int, create_time: float) -> bool:
+    """Whether a process of this host still runs (a process id alone may be another's by now)."""
+    try:
+        process = psutil.Process(pid)
+        same = abs(process.create_time() - create_time) < 1
+        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _user() -> str:
+    try:
+        return f"{getpass.getuser()}@{platform.node()}"
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}@{platform.node()}"

@@ -1,0 +1,76 @@
+"""From a recipe to specs: the chain of restorers resolved against a film, before any work is begun.
+
+What can't work is refused here: an unknown option, a size that a step can't take, a pixel format that
+FFV1 has no lossless place for. All scenes of a restoration get one take format.
+"""
+
+from dataclasses import dataclass, replace
+
+from media.convert import ffv1_pix_fmts, full_range, lossless_equivalent
+from media.format import TakeFormat, VideoFormat
+from restar.errors import MediaError, RecipeError
+from restar.recipe import Recipe
+from restar.spec import ResolvedStep, Spec
+from restorers import Restorer, restorer
+from tasks.house import OpenFilm
+
+__all__ = ["Plan", "plan_restoration", "spec_of"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A recipe's chain for one film: the resolved steps, and what every take is encoded as."""
+
+    steps: tuple[ResolvedStep, ...]
+    take_format: TakeFormat
+
+
+def plan_restoration(film: OpenFilm, recipe: Recipe) -> Plan:
+    """Resolve a recipe for a film; raise RecipeError or MediaError for what can't be made."""
+    video = film.info.format
+    if not film.info.format.pix_fmt:
+        raise MediaError(f"{film.path}: its pixel format is unknown; is the file whole?")
+    steps: list[ResolvedStep] = []
+    for number, wanted in enumerate(recipe.restore.steps, start=1):
+        member = restorer(wanted.use)
+        _refuse_fields(film, member, number)
+        resolved = member.resolve(dict(wanted.options), video)
+        video = member.output(resolved, video)
+        steps.append(resolved)
+    return Plan(tuple(steps), TakeFormat(_storable(video, recipe.restore.pixel_format)))
+
+
+def spec_of(plan: Plan, recipe: Recipe, caption: str, seed: int) -> Spec:
+    """Return the spec of one scene: all that decides its pixels."""
+    return Spec(
+        steps=plan.steps,
+        seed=seed,
+        prompt=recipe.prompt.template.replace("{caption}", caption),
+        negative=recipe.prompt.negative,
+        format=plan.take_format.to_json(),
+    )
+
+
+def _storable(video: VideoFormat, wanted: str) -> VideoFormat:
+    pix_fmt = lossless_equivalent(video.pix_fmt) if wanted == "auto" else wanted
+    if pix_fmt is None:
+        raise MediaError(
+            f"pixel format {video.pix_fmt} can't be kept without loss in FFV1; convert the film "
+            "first, or choose restore.pixel_format in the recipe"
+        )
+    if pix_fmt not in ffv1_pix_fmts():
+        raise RecipeError(f"restore.pixel_format: FFV1 can't hold '{pix_fmt}'; try yuv422p10le")
+    colour = replace(video.colour, range=full_range(video.pix_fmt, video.colour.range))
+    return replace(video, pix_fmt=pix_fmt, colour=colour)
+
+
+def _refuse_fields(film: OpenFilm, member: Restorer, number: int) -> None:
+    """A step that works on whole frames must not get two fields woven into one."""
+    if not member.needs_progressive:
+        return
+    coded = film.info.format.field_order not in {"unknown", "progressive"}
+    if coded or bool(film.index.records["interlaced"].any()):
+        raise MediaError(
+            f"{film.path}: is interlaced, and step {number} ('{member.name}') works on whole "
+            "frames; deinterlace it first, or use the recipe `identity`"
+        )
