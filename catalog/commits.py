@@ -6,7 +6,7 @@ The commit that leaves a restoration with nothing to wait for also queues its as
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sqlalchemy import delete, select, update
@@ -35,7 +35,7 @@ from catalog.restorations import (
     restoration_scenes,
     select_take,
 )
-from catalog.types import insert_missing, now
+from catalog.types import insert_missing, now, plain_text
 from restar.hashing import sha256_of
 
 __all__ = [
@@ -206,6 +206,7 @@ def commit_master(
     scenes = restoration_scenes(session, restoration.id)
     if sorted(takes) != [scene.number for scene in scenes]:
         raise ValueError("a master is made of one take for every scene of its restoration")
+    master = replace(master, path=plain_text(master.path))
     stream = restoration_stream(restoration.id)
     snapshot = [[scene.number, takes[scene.number].sha256] for scene in scenes]
     master_id = sha256_of({"restoration": restoration.id, "takes": snapshot, **asdict(master)})

@@ -13,13 +13,19 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, ProgrammingError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    IntegrityError,
+    OperationalError,
+    ProgrammingError,
+)
 from sqlalchemy.orm import Session
 
 from catalog.filesystem import refuse_network
 from catalog.sqlite_connection import prepare_connection
+from catalog.types import json_text
 from restar.errors import CatalogError
-from restar.hashing import canonical_json
 
 __all__ = ["HEAD", "Catalog", "open_catalog"]
 
@@ -106,7 +112,7 @@ def _engine(url: str) -> Engine:
     try:
         return create_engine(
             target.set(drivername="postgresql+psycopg"),
-            json_serializer=canonical_json,
+            json_serializer=json_text,
             pool_pre_ping=True,
         )
     except ImportError:
@@ -125,7 +131,7 @@ def _sqlite(url: URL) -> Engine:
             "you may write to"
         ) from None
     refuse_network(path)
-    engine = create_engine(f"sqlite:///{path}", json_serializer=canonical_json)
+    engine = create_engine(f"sqlite:///{path}", json_serializer=json_text)
     event.listen(engine, "connect", prepare_connection)
 
     @event.listens_for(engine, "begin")
@@ -148,18 +154,20 @@ def _version(engine: Engine) -> str | None:
 
 
 def _version_on(connection: Connection) -> str | None:
-    tables = inspect(connection).get_table_names()
-    if "alembic_version" not in tables:
-        if tables:
-            raise CatalogError(
-                f"{connection.engine.url.database}: this database holds other tables "
-                f"({', '.join(sorted(tables)[:3])}, ...); give the catalog one of its own"
-            )
-        return None
-    version: str | None = connection.execute(
-        text("SELECT version_num FROM alembic_version")
-    ).scalar()
-    return version
+    query = text("SELECT version_num FROM alembic_version")
+    try:
+        with connection.begin_nested() if connection.in_transaction() else connection.begin():
+            return connection.execute(query).scalar()
+    except (OperationalError, ProgrammingError):
+        tables = inspect(connection).get_table_names()
+        if "alembic_version" in tables:
+            raise
+    if tables:
+        raise CatalogError(
+            f"{connection.engine.url.database}: this database holds other tables "
+            f"({', '.join(sorted(tables)[:3])}, ...); give the catalog one of its own"
+        )
+    return None
 
 
 def _migrate(engine: Engine) -> None:

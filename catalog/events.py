@@ -7,7 +7,9 @@ each of its restorations has a stream of its own; every event holds the sha256 o
 the one before it, and a master anchors the head and length of its restoration's stream.
 """
 
+import hashlib
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -17,10 +19,9 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from catalog.models import EventRow, MasterRow
-from catalog.types import db_time
+from catalog.types import db_time, json_text
 from restar import __version__
 from restar.errors import CatalogError
-from restar.hashing import sha256_of
 
 __all__ = [
     "Chain",
@@ -179,23 +180,23 @@ def verify_chain(session: Session, stream: str) -> Chain:
     anchors = _anchors(session, stream)
     previous, count = _BEFORE_THE_FIRST, 0
     query = select(EventRow).where(EventRow.stream == stream).order_by(EventRow.number)
-    for row in session.scalars(query.execution_options(yield_per=1000, populate_existing=True)):
-        count += 1
-        if row.number != count:
-            raise CatalogError(f"{stream}: event {count} is missing; restore the catalog's backup")
-        if row.previous != previous or row.sha256 != _hash(row):
-            raise CatalogError(f"{stream}: event {count} was altered; restore the catalog's backup")
-        for master in anchors.pop(count, ()):
-            if master.event_head != row.sha256:
-                raise CatalogError(
-                    f"{stream}: event {count} is not the one anchored in {master.path}"
-                )
-        previous = row.sha256
+    options = {"yield_per": 1000, "populate_existing": True}
+    with closing(session.scalars(query.execution_options(**options))) as rows:
+        for row in rows:
+            count += 1
+            if row.number != count:
+                raise _broken(stream, f"event {count} is missing")
+            if row.previous != previous or row.sha256 != _hash(row):
+                raise _broken(stream, f"event {count} was altered")
+            for master in anchors.pop(count, ()):
+                if master.event_head != row.sha256:
+                    raise _broken(stream, f"event {count} is not the one anchored in {master.path}")
+            previous = row.sha256
     if anchors:
         first = min(anchors)
-        raise CatalogError(
-            f"{stream}: ends after event {count}, but {anchors[first][0].path} is anchored to event "
-            f"{first}; restore the catalog's backup"
+        path = anchors[first][0].path
+        raise _broken(
+            stream, f"it ends after event {count}, but {path} is anchored to event {first}"
         )
     return Chain(stream, previous, count)
 
@@ -228,7 +229,11 @@ def _hash(row: EventRow) -> str:
             "previous",
         )
     }  # fmt: skip
-    return sha256_of({**content, "when": _iso(row.at)})
+    return hashlib.sha256(json_text({**content, "when": _iso(row.at)}).encode()).hexdigest()
+
+
+def _broken(stream: str, what: str) -> CatalogError:
+    return CatalogError(f"{stream}: {what}; compare with a backup of the catalog")
 
 
 def _iso(at: datetime) -> str:

@@ -14,10 +14,9 @@ from sqlalchemy.orm import Session
 
 from catalog.events import EventType, append, film_stream
 from catalog.models import FilmRow, MasterRow
-from catalog.types import insert_missing, now
+from catalog.types import insert_missing, json_text, now, plain_text
 from restar.errors import UsageError
 from restar.film import FilmManifest
-from restar.hashing import canonical_json
 
 __all__ = [
     "LEAST_PREFIX",
@@ -50,7 +49,7 @@ def register_film(
     """
     film_id = manifest.film_id
     names = asdict(manifest.identifiers)
-    places = [place(path) for path in paths]
+    places = [str(Path(path).absolute()) for path in paths]
     values = {
         "id": film_id,
         "kind": manifest.kind,
@@ -92,7 +91,7 @@ def film_by_id(session: Session, film_id: str) -> FilmRow | None:
 
 def film_by_path(session: Session, path: Path) -> FilmRow | None:
     """Return the film that was last seen at a path."""
-    entry = canonical_json(place(path))
+    entry = json_text(str(path.absolute()))
     return session.scalars(
         select(FilmRow)
         .where(cast(FilmRow.paths, Text).contains(entry, autoescape=True))
@@ -133,9 +132,10 @@ def find_master(session: Session, text: str) -> MasterRow:
 
     Raises UsageError, which lists the candidates if there are several.
     """
+    path = plain_text(str(Path(text).absolute()))
     newest = MasterRow.made_at.desc()
     at_path = session.scalars(
-        select(MasterRow).where(MasterRow.path == place(text)).order_by(newest).limit(1)
+        select(MasterRow).where(MasterRow.path == path).order_by(newest).limit(1)
     ).first()
     if at_path is not None:
         return at_path
@@ -152,11 +152,6 @@ def find_master(session: Session, text: str) -> MasterRow:
         named = "; ".join(f"{m.id[:12]} {m.path}" for m in masters)
         raise UsageError(f"'{text}' names {len(masters)} masters, give more of the id: {named}")
     raise UsageError(f"'{text}': no such master in the catalog; `restar status` lists the masters")
-
-
-def place(path: Path | str) -> str:
-    """Return an absolute path as text that any database takes (a name need not be UTF-8)."""
-    return str(Path(path).absolute()).encode("utf-8", "backslashreplace").decode()
 
 
 def _is_prefix(text: str) -> bool:

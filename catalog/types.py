@@ -17,7 +17,9 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import TypeDecorator
 
-__all__ = ["BigId", "UtcTime", "db_time", "insert_missing", "now"]
+from restar.hashing import canonical_json
+
+__all__ = ["BigId", "UtcTime", "db_time", "insert_missing", "json_text", "now", "plain_text"]
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
 
@@ -67,6 +69,19 @@ def _now_postgresql(element: now, compiler: SQLCompiler, **kw: Any) -> str:
 def db_time(session: Session) -> datetime:
     """Return the database's clock, in UTC."""
     return session.execute(select(now())).scalar_one()
+
+
+def json_text(value: Any) -> str:
+    """Return canonical JSON that any database takes.
+
+    A file name that is not UTF-8 (Python has it with lone surrogates) comes back as it was.
+    """
+    return plain_text(canonical_json(value))
+
+
+def plain_text(text: str) -> str:
+    """Return text that any database takes: what is not Unicode is written as an escape."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def insert_missing(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from flows.embedded import Engine
     from restar.recipe import Recipe
     from tasks.house import House
 
@@ -73,6 +74,8 @@ def restore(
     Run it again at any time: what is finished is used again, what is missing or altered is made,
     and after a crash it goes on where it was. Prints the path of each master on a line.
     """
+    engine = None if plain else _engine(films)
+
     from cli.console import open_house_here, progress_shown, stderr
     from flows.prepare import Order
     from flows.restore import restoring
@@ -98,7 +101,7 @@ def restore(
     errors: list[RestarError] = []
     with open_house_here() as house:
         paths = [film_path(house, film) for film in films]
-        with restoring(house, plain, stderr().status) as run, progress_shown():
+        with restoring(house, engine, stderr().status) as run, progress_shown():
             for path in paths:
                 try:
                     master = run(path, order)
@@ -112,6 +115,20 @@ def restore(
         raise IncompleteError(f"{len(errors)} of {len(films)} films could not be restored")
     if errors:
         raise errors[0]
+
+
+def _engine(films: list[str]) -> "Engine":
+    """Let the engine come up while this process still imports; not for what can't be a film."""
+    from restar.errors import MediaError
+    from restar.settings import load_settings
+
+    missing = [film for film in films if Path(film).suffix and not Path(film).exists()]
+    if len(missing) == len(films):
+        raise MediaError(f"{missing[0]}: no such file")
+
+    from flows.embedded import start_early
+
+    return start_early(load_settings().prefect_home)
 
 
 def chosen_recipe(

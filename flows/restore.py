@@ -5,14 +5,19 @@ without it. Both run the same functions and leave the same rows and files.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from flows.drain import drain
 from flows.finish import finish
 from flows.prepare import Order, prepare
+from restar.timeline import format_scenes
 from tasks.house import House
+
+if TYPE_CHECKING:
+    from flows.embedded import Engine
 
 __all__ = ["restore_film", "restoring"]
 
@@ -32,17 +37,36 @@ def restore_film(house: House, path: Path, order: Order) -> Path:
 
 @contextmanager
 def restoring(
-    house: House, plain: bool, spinner: Callable[[str], AbstractContextManager[object]]
+    house: House,
+    engine: "Engine | None",
+    spinner: Callable[[str], AbstractContextManager[object]],
 ) -> Iterator[Callable[[Path, Order], Path]]:
-    """Yield what restores one film: plain, or as flows on an engine that runs inside the block.
+    """Yield what restores one film: plain without `engine`, else as flows on it.
 
-    `spinner` is shown with a text while the engine starts. Raises EngineError where it does not.
+    `engine` is what `flows.embedded.start_early` returned; `spinner` shows a text while it comes up.
+    Raises EngineError where it does not.
     """
-    if plain:
+    if engine is None:
         yield partial(restore_film, house)
         return
-    from flows.embedded import embedded
+    from flows.embedded import embedded_prefect
 
-    with spinner("starting the flow engine"):
-        engine = embedded(house.settings)
-        engine.__enter__()
+    with ExitStack() as stack:
+        with spinner("starting the flow engine (Prefect); --plain goes without"):
+            stack.enter_context(embedded_prefect(house.settings.prefect_home, engine))
+            from flows.deployed import restore
+
+        def run(path: Path, order: Order) -> Path:
+            return Path(
+                restore(
+                    film=str(path),
+                    recipe=order.recipe.model_dump(mode="json"),
+                    output=str(order.output),
+                    scenes=format_scenes(order.scenes),
+                    seed=order.seed,
+                    force=order.force,
+                    accession=order.identifiers.accession,
+                )
+            )
+
+        yield run
