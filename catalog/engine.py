@@ -239,6 +239,7 @@ _ADVICE = {
     "malformed": "the file is damaged: restore a backup, or move it away",
     "disk I/O error": "the disk fails or the file is damaged: look at the disk, restore a backup",
     "locked": "another process has been writing for long: try again, or end that process",
+    "deadlock": "nothing was written: try again",
     "full": "there is no space left on the disk of the catalog",
     "readonly": "you need write permission for the file and its folder",
     "read-only": "you need write permission for the file and its folder",

@@ -55,6 +55,9 @@ _LEASE_COLUMNS = (
     "priority",
 )  # fmt: skip
 _CLOSED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+_QUEUED_OR_FAILED = case(
+    (JobRow.attempt < JobRow.max_attempts, JobState.QUEUED), else_=JobState.FAILED
+)
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,7 @@ def claim(
             owner_id=agent_id,
             attempt=JobRow.attempt + 1,
             lease_until=now(lease_seconds),
+            changed_at=now(),
         )
         .returning(*(getattr(JobRow, name) for name in _LEASE_COLUMNS))
         .execution_options(synchronize_session=False)
@@ -171,8 +175,8 @@ def fail(session: Session, lease: Lease, error: str, *, final: bool = False) -> 
 
     `final` says that another try would end the same way. Raises LeaseLost if it is another's.
     """
-    again = _tries_left() if not final else JobRow.id.is_(None)
-    change_leased(session, lease, {**_released(_queued_or_failed(again)), "error": error})
+    state = JobState.FAILED if final else _QUEUED_OR_FAILED
+    change_leased(session, lease, {**_released(state), "error": error})
     return session.scalars(select(JobRow.state).where(JobRow.id == lease.id)).one()
 
 
@@ -334,25 +338,13 @@ def _next_job(kinds: Sequence[JobKind], restoration_id: str | None) -> Select[in
 
 
 def _take_back(session: Session, where: Sequence[Any], error: str) -> list[int]:
-    values = {**_released(_queued_or_failed(_tries_left())), "error": error}
+    values = {**_released(_QUEUED_OR_FAILED), "error": error}
     return _update(session, where, values)
-
-
-def _tries_left() -> Any:
-    return JobRow.attempt < JobRow.max_attempts
-
-
-def _queued_or_failed(again: Any) -> Any:
-    return case((again, JobState.QUEUED), else_=JobState.FAILED)
 
 
 def _released(state: Any) -> dict[str, Any]:
     """What a job has that nobody holds."""
-    return {"state": state, "owner_id": None, "lease_until": None, "ended_at": _end_of(state)}
-
-
-def _end_of(state: Any) -> Any:
-    return None if state is JobState.QUEUED else now()
+    return {"state": state, "owner_id": None, "lease_until": None, "changed_at": now()}
 
 
 def _update(session: Session, where: Sequence[Any], values: Mapping[str, Any]) -> list[int]:

@@ -365,7 +365,7 @@ class JobRow(Base):
     max_attempts: Mapped[int] = mapped_column(default=3)
     error: Mapped[str | None]
     queued_at: Mapped[datetime] = mapped_column(default=now())
-    ended_at: Mapped[datetime | None]
+    changed_at: Mapped[datetime] = mapped_column(default=now())
 
 
 class EventRow(Base):

@@ -6,7 +6,7 @@ whichever restoration it was made for; only a take that is not there becomes a j
 
 from typing import Any
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from catalog.jobs import NewJob, close_queued, dedupe_key, enqueue, job_counts
@@ -195,7 +195,8 @@ def select_take(
     choice = {"take_id": take.id, "rule": rule, "decided_by": decided_by}
     if insert_missing(session, SelectionRow, {**key, **choice}, list(key)):
         return
-    query = update(SelectionRow).filter_by(**key).where(SelectionRow.take_id != take.id)
+    changed = or_(SelectionRow.take_id != take.id, SelectionRow.rule != rule)
+    query = update(SelectionRow).filter_by(**key).where(changed)
     if rule == RULE_FIRST:
         query = query.where(SelectionRow.rule == RULE_FIRST)
     session.execute(query.values(**choice, selected_at=now()))

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from cli import events, preview, recipes, restore, roundtrip, shots, status
+from cli.degrade import degrade
 from cli.doctor import doctor
 
 __all__ = ["app"]
@@ -47,3 +48,4 @@ app.command("events", rich_help_panel=_LOOK)(events.events)
 app.command("recipes", rich_help_panel=_LOOK)(recipes.recipes)
 app.command("roundtrip", rich_help_panel=_CARE)(roundtrip.roundtrip)
 app.command("doctor", rich_help_panel=_CARE)(doctor)
+app.command("degrade", rich_help_panel=_CARE)(degrade)

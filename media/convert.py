@@ -157,7 +157,7 @@ def scaled(
     kernel: Literal["lanczos", "area", "bicubic"],
     chroma_location: str = "left",
 ) -> av.VideoFrame:
-    """Return a frame at another size, by libswscale in integers: the same bytes on every machine.
+    """Return a frame at another size, by libswscale in integers, whatever the processor and its threads.
 
     The frame's format stays, or becomes the planar one of the same samples. Y'CbCr is scaled with
     chroma where `chroma_location` says; RGB plane by plane, never by way of Y'CbCr.

@@ -225,18 +225,30 @@ def frame_at(path: Path, info: MediaInfo, time: Fraction) -> av.VideoFrame:
 
 
 def frame_md5(frame: av.VideoFrame) -> bytes:
-    """Return the MD5 (16 bytes) of a frame's pixels without padding, as ffmpeg's framemd5 does."""
-    components = frame.format.components
+    """Return the MD5 (16 bytes) of a frame's pixels without padding, as ffmpeg's framemd5 does.
+
+    A byte that means nothing (the fourth of bgr0) counts as 0, which is how FFV1 gives it back.
+    """
     digest = hashlib.md5(usedforsecurity=False)
-    if len({component.plane for component in components}) == len(components):
-        bits = {component.plane: component.bits for component in components}
-        for number, plane in enumerate(frame.planes):
-            width = plane.width * (-(-bits[number] // 8))
-            rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[: plane.height]
-            digest.update(np.ascontiguousarray(rows[:, :width]).data)
-    else:
-        digest.update(np.ascontiguousarray(frame.to_ndarray()).tobytes())
+    for number, plane in enumerate(frame.planes):
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+        row_bytes = _row_bytes(frame.format, number, plane.width, len(frame.planes))
+        pixels = rows[: plane.height, :row_bytes].copy()
+        if frame.format.name in _MEANINGLESS:
+            pixels[:, _MEANINGLESS[frame.format.name] :: 4] = 0
+        digest.update(pixels.data)
     return digest.digest()
+
+
+_MEANINGLESS = {"bgr0": 3, "rgb0": 3, "0rgb": 0, "0bgr": 0}
+
+
+def _row_bytes(pix_fmt: av.VideoFormat, number: int, width: int, planes: int) -> int:
+    bits = pix_fmt.padded_bits_per_pixel
+    if planes > 1:
+        inside = [c for c in pix_fmt.components if c.plane == number]
+        bits = sum(-(-component.bits // 8) * 8 for component in inside)
+    return width * bits // 8
 
 
 def _decode(path: Path, info: MediaInfo, seek: int | None) -> Iterator[av.VideoFrame]:

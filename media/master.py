@@ -185,7 +185,7 @@ def _colour_arguments(take_format: TakeFormat) -> list[str]:
     video = take_format.video
     options = {
         "-color_range:0": video.colour.range,
-        "-colorspace:0": video.colour.matrix,
+        "-colorspace:0": "rgb" if video.colour.matrix == "gbr" else video.colour.matrix,
         "-color_primaries:0": video.colour.primaries,
         "-color_trc:0": video.colour.transfer,
         "-field_order:0": None if video.field_order == "unknown" else video.field_order,

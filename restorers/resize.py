@@ -1,7 +1,7 @@
 """Resize: plain Lanczos, which invents nothing; what every other restorer is held against.
 
 In gamma light, the default, libswscale filters the samples as they are coded, in integers: the same
-bytes on every machine, Y'CbCr without a way by RGB, chroma at its siting. In linear light R'G'B' is
+bytes whatever the processor, Y'CbCr without a way by RGB, chroma at its siting. In linear light R'G'B' is
 decoded to light, filtered in floats and coded again: a fine pattern keeps its brightness and bright
 points do not shrink, while dark edges ring more. Both keep samples centred: output sample x lies at
 (x + 0.5) / scale - 0.5 of the source, so no picture shifts, and edges repeat the outermost samples.

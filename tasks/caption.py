@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captioners import Caption, captioner
+from media.convert import to_rgb
 from media.frames import decode_range
 from restar.recipe import Prompt
 from restar.timeline import FrameRange
@@ -41,5 +42,5 @@ def _stills(film: OpenFilm, frames: FrameRange, count: int) -> list[NDArray[np.u
     stills = []
     for at in wanted:
         (frame,) = decode_range(film.path, film.info, film.index, FrameRange(at, at + 1))
-        stills.append(np.asarray(frame.to_ndarray(format="rgb24"), dtype=np.uint8))
+        stills.append(np.rint(255 * to_rgb(frame)).astype(np.uint8))
     return stills

@@ -66,7 +66,9 @@ def _one_pass(house: House, path: Path, info: MediaInfo) -> tuple[str, list[Scen
         return house.store.publish(index), scenes
 
 
-def _shown(path: Path, info: MediaInfo, frames: Iterator[av.VideoFrame]) -> Generator[av.VideoFrame, None, None]:
+def _shown(
+    path: Path, info: MediaInfo, frames: Iterator[av.VideoFrame]
+) -> Generator[av.VideoFrame, None, None]:
     """Pass frames on, counting them on a progress bar."""
     expected = info.video.frames or None
     if expected is None and info.video.duration and info.video.rate:

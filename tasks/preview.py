@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from media.frames import decode_all, decode_range
 from media.probe import probe
@@ -23,6 +21,7 @@ from restar.recipe import Recipe
 from restar.timeline import FrameRange, timecode
 from store import write_error
 from tasks.house import House, OpenFilm
+from tasks.pictures import Picture, beside, jpeg, small_picture
 from tasks.plan import plan_restoration, spec_of
 from tasks.restore import Workshop, restored_frames
 
@@ -56,7 +55,7 @@ def preview(
     plan = plan_restoration(film, recipe)
     rate = film.info.video.rate or _NOMINAL
     workshop = Workshop()
-    rows: list[NDArray[np.uint8]] = []
+    rows: list[Picture] = []
     frames, size, seconds = 0, 0, 0.0
     for scene in scenes:
         part = _middle(scene, round(_SECONDS * rate))
@@ -94,36 +93,24 @@ def _middle(scene: Scene, length: int) -> FrameRange:
     return FrameRange(start, start + length)
 
 
-def _pair(
-    film: OpenFilm, take: Path, part: FrameRange, scene: Scene, rate: Fraction
-) -> NDArray[np.uint8]:
-    """Return before and after of a part's middle frame side by side, labelled, BGR."""
+def _pair(film: OpenFilm, take: Path, part: FrameRange, scene: Scene, rate: Fraction) -> Picture:
+    """Return before and after of a part's middle frame side by side."""
     at = part.count // 2
     middle = part.start + at
     (before,) = decode_range(film.path, film.info, film.index, FrameRange(middle, middle + 1))
-    after = next(f for n, f in enumerate(decode_all(take, probe(take))) if n == at)
-    shape = Fraction(before.width, before.height) * (film.info.format.sar or 1)
-    size = (max(1, round(_HEIGHT * shape)), _HEIGHT)
-    both = [
-        np.asarray(
-            cv2.resize(frame.to_ndarray(format="bgr24"), size, interpolation=cv2.INTER_AREA),
-            dtype=np.uint8,
-        )
-        for frame in (before, after)
+    made = probe(take)
+    after = next(f for n, f in enumerate(decode_all(take, made)) if n == at)
+    pictures = [
+        small_picture(before, film.info.format, _HEIGHT),
+        small_picture(after, film.info.format, _HEIGHT),
     ]
-    pair = np.concatenate(both, axis=1)
-    label = f"scene {scene.number}  {timecode(middle, rate)}   source | restored"
-    for colour, weight in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(pair, label, (8, _HEIGHT - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, weight,
-                    cv2.LINE_AA)  # fmt: skip
-    return pair
+    label = f"scene {scene.number}, {timecode(middle, rate)}: source, restored"
+    return beside(pictures, label)
 
 
-def _save(rows: Sequence[NDArray[np.uint8]], target: Path) -> None:
-    done, data = cv2.imencode(".jpg", np.concatenate(rows), [cv2.IMWRITE_JPEG_QUALITY, 90])
-    assert done  # noqa: S101  a picture in memory always encodes
+def _save(rows: Sequence[Picture], target: Path) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(data.tobytes())
+        target.write_bytes(jpeg(np.concatenate(rows), quality=90))
     except OSError as error:
         raise write_error(target, error) from None

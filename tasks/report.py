@@ -9,21 +9,19 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
-import cv2
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from catalog.events import events_of
 from catalog.models import EnvironmentRow, MasterRow, RestorationRow
 from catalog.restorations import restoration_scenes, selected_takes
 from catalog.status import scene_table
-from media.format import VideoFormat
 from media.frames import decode_range, frame_at
 from media.probe import MediaInfo, StreamInfo, probe
 from restar.progress import track
 from restar.recipe import Recipe
 from restar.timeline import FrameRange, timecode
 from tasks.house import SOFTWARE, House, OpenFilm
+from tasks.pictures import jpeg, small_picture
 
 __all__ = ["write_report"]
 
@@ -104,21 +102,12 @@ def _pictures(film: OpenFilm, master: Path, info: MediaInfo, frames: FrameRange)
     middle = (frames.start + frames.end) // 2
     (before,) = decode_range(film.path, film.info, film.index, FrameRange(middle, middle + 1))
     after = frame_at(master, info, film.index.time(middle))
+    pairs = {"before": (before, film.info.format), "after": (after, info.format)}
     return {
-        "before": _jpeg(before, film.info.format, cv2.INTER_AREA),
-        "after": _jpeg(after, info.format, cv2.INTER_AREA),
+        name: "data:image/jpeg;base64,"
+        + base64.b64encode(jpeg(small_picture(frame, video, _HEIGHT))).decode()
+        for name, (frame, video) in pairs.items()
     }
-
-
-def _jpeg(frame: av.VideoFrame, video: VideoFormat, shrink: int) -> str:
-    """Return a frame as a data URL, in its display shape, `_HEIGHT` pixels high."""
-    picture = frame.to_ndarray(format="bgr24")
-    shape = Fraction(frame.width, frame.height) * (video.sar or 1)
-    size = (max(1, round(_HEIGHT * shape)), _HEIGHT)
-    how = shrink if frame.height > _HEIGHT else cv2.INTER_CUBIC
-    small = cv2.resize(picture, size, interpolation=how)
-    _, data = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 88])
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode()
 
 
 def _streams(source: MediaInfo, master: MediaInfo) -> list[tuple[str, str, str]]:

@@ -83,9 +83,10 @@ def restored_frames(
     """Yield a range's frames as the chain of a spec makes them, holding few at a time."""
     pictures = decode_range(film.path, film.info, film.index, frames)
     video: VideoFormat = film.info.format
-    for resolved in spec.steps:
+    last = TakeFormat.from_json(spec.format).video
+    for number, resolved in enumerate(spec.steps, start=1):
         member = workshop.restorer(resolved.use)
-        target = member.output(resolved, video)
+        target = last if number == len(spec.steps) else member.output(resolved, video)
         context = StepContext(
             frames, resolved, video, target, spec.seed, spec.prompt, spec.negative
         )

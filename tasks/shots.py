@@ -149,7 +149,7 @@ class _FrameStream(VideoStream):  # type: ignore[misc]
         if not decode:
             return True
         width, height = self._size
-        small = frame.reformat(width, height, "bgr24", interpolation="AREA")
+        small = frame.reformat(width, height, "bgr24", interpolation="AREA", threads=1)
         return np.asarray(small.to_ndarray(), dtype=np.uint8)
 
     @property

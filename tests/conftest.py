@@ -1,6 +1,7 @@
 """Fixtures that every part shares: generated films, made once a session, and homes of their own."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -33,3 +34,19 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def settings(tmp_path: Path) -> Settings:
     """Settings of an installation in an empty folder, whatever RESTAR_* variables say."""
     return Settings(home=tmp_path / "home", agent="tester", database="", store=None)
+
+
+# Tests that may be skipped where RESTAR_NO_SKIPS is set (in CI): none.
+MAY_SKIP: frozenset[str] = frozenset()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI a test that is skipped has failed: what is missing there must be installed."""
+    report = yield
+    if report.skipped and os.environ.get("RESTAR_NO_SKIPS") and item.nodeid not in MAY_SKIP:
+        report.outcome = "failed"
+        report.longrepr = f"skipped, which CI does not allow: {report.longrepr}"
+    return report

@@ -82,7 +82,7 @@ def url(database: str, tmp_path: Path, request: pytest.FixtureRequest) -> str:
         return f"sqlite:///{path}"
     shared: Catalog = request.getfixturevalue("postgresql_catalog")
     tables = reversed(Base.metadata.sorted_tables)
-    empty = "; ".join(f"DELETE FROM {table.name}" for table in tables)
+    empty = "; ".join(f"DELETE FROM {table.name}" for table in tables)  # noqa: S608
     with shared.engine.begin() as connection:
         connection.exec_driver_sql(f"SET LOCAL session_replication_role = replica; {empty}")
     return shared.url

@@ -235,7 +235,7 @@ def upgrade() -> None:
         sa.Column("max_attempts", sa.Integer(), nullable=False),
         sa.Column("error", sa.Text(), nullable=True),
         sa.Column("queued_at", TIME, nullable=False),
-        sa.Column("ended_at", TIME, nullable=True),
+        sa.Column("changed_at", TIME, nullable=False),
         sa.CheckConstraint(
             "(state = 'leased') = (lease_until IS NOT NULL)", name=op.f("ck_job_lease")
         ),
