@@ -252,14 +252,15 @@ def find_restoration(session: Session, film_id: str, prefix: str | None = None) 
     """
     film = session.get_one(FilmRow, film_id)
     name = film.title or film.accession or film.paths[0]
-    rows = [row for row in restorations_of(session, film_id) if row.id.startswith(prefix or "")]
+    every = restorations_of(session, film_id)
+    rows = [row for row in every if row.id.startswith(prefix or "")]
     if len(rows) == 1:
         return rows[0]
-    if not rows:
-        what = f"no restoration {prefix}..." if prefix else "no restoration yet"
-        raise UsageError(f"{name}: has {what}; `restar restore` makes one")
-    named = "; ".join(f"{row.id[:12]} ({recipe_of(session, row).name})" for row in rows)
-    raise UsageError(f"{name}: has {len(rows)} restorations, choose by --restoration: {named}")
+    if not every:
+        raise UsageError(f"{name}: has no restoration yet; `restar restore` makes one")
+    has = f"{len(rows)} restorations" if rows else f"no restoration {prefix}"
+    named = "; ".join(f"{row.id[:12]} ({recipe_of(session, row).name})" for row in rows or every)
+    raise UsageError(f"{name}: has {has}, choose by --restoration: {named}")
 
 
 def recipe_of(session: Session, restoration: RestorationRow) -> Recipe:

@@ -31,6 +31,7 @@ def doctor() -> None:
     Exits 1 where something is missing that every restoration needs.
     """
     from rich.console import Console
+    from rich.markup import escape
 
     from cli.console import table
     from restar.settings import load_settings
@@ -40,7 +41,7 @@ def doctor() -> None:
     marks = {"ok": "[green]✓[/]", "note": "[yellow]·[/]", "fault": "[red]✗[/]"}
     shown = table("", "", "what", "found", "what to do")
     for one in findings:
-        shown.add_row(marks[one.mark], one.what, one.found, one.help)
+        shown.add_row(marks[one.mark], *map(escape, (one.what, one.found, one.help)))
     Console().print(shown)
     if any(one.mark == "fault" for one in findings):
         raise typer.Exit(1)

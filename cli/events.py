@@ -35,11 +35,13 @@ def events(
         typer.echo(json.dumps(listed, indent=2, ensure_ascii=False))
         return
     from rich.console import Console
+    from rich.markup import escape
 
     shown = table("", "when", "type", "agent", "outcome", "detail")
     for event in listed:
         detail = ", ".join(f"{key} {_short(value)}" for key, value in event["detail"].items())
-        shown.add_row(event["when"], event["type"], event["agent"], event["outcome"], detail)
+        cells = (event["when"], event["type"], event["agent"], event["outcome"], detail)
+        shown.add_row(*map(escape, cells))
     Console().print(shown)
     stderr().print(f"restar: {len(listed)} events, every chain whole")
 

@@ -28,6 +28,8 @@ def preview(
 
     Prints the path of a picture with each scene before and after.
     """
+    from rich import filesize
+
     from cli.console import open_house_here, progress_shown, stderr
     from cli.restore import chosen_recipe, film_path
     from restar.errors import UsageError
@@ -47,10 +49,14 @@ def preview(
             raise UsageError(f"{found.path.name} has scenes 1-{len(known)}, not {min(unknown)}")
         target = output / f"{found.path.stem}.{chosen.name}.preview.jpg"
         result = make_preview(house, found, chosen, [known[n] for n in numbers], target)
-    say = stderr().print
-    say(f"restar: {result.frames} frames at {result.frames_per_second:.1f} a second")
-    say(f"restar: the whole film ({found.index.count} frames): about {_hours(result.hours)} and "
-        f"{result.take_bytes / 1e9:.2f} GB of takes, and as much again for the master")  # fmt: skip
+    size = filesize.decimal(result.take_bytes)
+    stderr().print(
+        f"restar: {result.frames} frames at {result.frames_per_second:.1f} a second\n"
+        f"restar: the whole film ({found.index.count} frames): about {_hours(result.hours)} and "
+        f"{size} of takes, and as much again for the master",
+        soft_wrap=True,
+        markup=False,
+    )
     typer.echo(result.picture)
 
 

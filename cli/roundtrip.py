@@ -42,14 +42,16 @@ def roundtrip(
 
 def _show(results: list[dict[str, Any]]) -> None:
     from rich.console import Console
+    from rich.markup import escape
 
     from cli.console import table
 
     console = Console()
     for result in results:
         verdict = "[green]equal[/]" if result["equal"] else "[red]differs[/]"
-        shown = table(f"{result['film']}: {verdict}", "property", "source", "master", "")
+        shown = table(f"{escape(result['film'])}: {verdict}", "property", "source", "master", "")
         for check in result["checks"]:
             mark = "[green]✓[/]" if check["equal"] else "[red]✗ differs[/]"
-            shown.add_row(check["name"], check["source"], check["master"], mark)
+            cells = (check["name"], check["source"], check["master"])
+            shown.add_row(*map(escape, cells), mark)
         console.print(shown)

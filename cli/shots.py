@@ -58,7 +58,9 @@ def shots(
         rate = found.info.video.rate or Fraction(25)
         if export is not None:
             write_shots(export, scenes, found.path, rate)
-            stderr().print(f"restar: {len(scenes)} scenes written to {export}", soft_wrap=True)
+            stderr().print(
+                f"restar: {len(scenes)} scenes written to {export}", markup=False, soft_wrap=True
+            )
             return
         if merge:
             changed, how = merged(scenes, merge), f"merge {merge}"
@@ -75,11 +77,12 @@ def shots(
 
 def _show(film: "OpenFilm", version: int, scenes: "list[Scene]", rate: Fraction) -> None:
     from rich.console import Console
+    from rich.markup import escape
 
     from cli.console import table
     from restar.timeline import timecode
 
-    title = f"{film.path.name}: shot list version {version}, {len(scenes)} scenes"
+    title = f"{escape(film.path.name)}: shot list version {version}, {len(scenes)} scenes"
     shown = table(title, "scene", "start", "end", "frames", "timecode")
     for one in scenes:
         frames = one.end - one.start

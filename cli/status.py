@@ -1,9 +1,12 @@
 """`restar status`: what is under way and what is done."""
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
 
 __all__ = ["status"]
 
@@ -39,7 +42,8 @@ def status(
         if as_json:
             typer.echo(json.dumps(data, indent=2))
             return
-        _show_films(data, {f["film"]: session_path(session, f["film"]) for f in data["films"]})
+        names = {f["film"]: _file_name(session, f["film"]) for f in data["films"]}
+        _show_films(data["films"], names)
         if found is None:
             return
         if restoration or len(restorations_of(session, found.id)) == 1:
@@ -47,47 +51,47 @@ def status(
             _show_scenes(scene_table(session, row.id))
 
 
-def session_path(session: Any, film_id: str) -> str:
+def _file_name(session: "Session", film_id: str) -> str:
+    from pathlib import Path
+
     from catalog.films import film_by_id
 
     row = film_by_id(session, film_id)
-    return row.paths[-1] if row else ""
+    return Path(row.paths[-1]).name if row else ""
 
 
-def _show_films(data: dict[str, Any], paths: dict[str, str]) -> None:
-    from pathlib import Path
-
+def _show_films(films: list[dict[str, Any]], names: dict[str, str]) -> None:
+    """A row for each restoration; masters below, whole, so that their paths can be copied."""
     from rich.console import Console
+    from rich.markup import escape
 
     from cli.console import table
 
     console = Console()
-    if not data["films"]:
+    if not films:
         console.print("No films yet: `restar restore FILM` adds one.")
         return
-    shown = table("", "film", "id", "restoration", "recipe", "takes", "jobs", "flags", "masters")
-    for film in data["films"]:
+    shown = table("", "film", "id", "restoration", "recipe", "takes", "jobs", "flags")
+    for film in films:
         jobs = ", ".join(f"{n} {state}" for state, n in film["jobs"].items() if n)
-        first = [Path(paths[film["film"]]).name, film["film"][:12]]
-        last = [jobs or "none", str(film["flags"])]
-        for one in film["restorations"] or [None]:
-            if one is None:
-                shown.add_row(*first, "", "", "", *last, "")
-                continue
-            shown.add_row(
-                *first,
-                one["id"][:12],
-                one["recipe"],
-                f"{one['takes_done']}/{one['scenes']}",
-                *last,
-                "\n".join(one["masters"]),
-            )
-            first, last = ["", ""], ["", ""]
+        first = [escape(names[film["film"]]), film["film"][:12]]
+        for one in film["restorations"]:
+            takes = f"{one['takes_done']}/{one['scenes']}"
+            shown.add_row(*first, one["id"][:12], one["recipe"], takes, jobs, str(film["flags"]))
+            first, jobs = ["", ""], ""
+        if not film["restorations"]:
+            shown.add_row(*first, "none yet", "", "", jobs, str(film["flags"]))
     console.print(shown)
+    masters = [path for film in films for path in film["masters"]]
+    if masters:
+        console.print("Masters:")
+    for path in masters:
+        console.print(f"  {path}", soft_wrap=True, markup=False, highlight=False)
 
 
 def _show_scenes(scenes: list[dict[str, Any]]) -> None:
     from rich.console import Console
+    from rich.markup import escape
 
     from cli.console import table
 
@@ -104,6 +108,6 @@ def _show_scenes(scenes: list[dict[str, Any]]) -> None:
             "" if scene["seconds"] is None else f"{scene['seconds']:.1f}",
             scores,
             ", ".join(scene["flags"]),
-            scene["error"] or "",
+            escape(scene["error"] or ""),
         )
     Console().print(shown)

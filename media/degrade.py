@@ -137,7 +137,7 @@ def degrade_frames(
             worn = _copied(worn, copy, seed, number, order)
         if what.downscale > 1:
             width, height = output_size(worn.shape[1], worn.shape[0], what)
-            worn = cv2.resize(worn, (width, height), interpolation=cv2.INTER_AREA)
+            worn = _resized(worn, width, height, cv2.INTER_AREA)
         yield np.clip(worn, 0.0, 1.0).astype(np.float32)
 
 
@@ -155,14 +155,15 @@ def _worn(picture: Picture, wear: PrintWear, seed: int, frame: int) -> Picture:
     height, width = picture.shape[:2]
     if wear.weave:
         dx, dy = (wear.weave * _wander(seed, frame, f"weave {axis}", 5) for axis in "xy")
-        shift = np.float32([[1, 0, dx], [0, 1, dy]])
-        picture = cv2.warpAffine(
+        shift = np.array([[1, 0, dx], [0, 1, dy]], np.float32)
+        moved = cv2.warpAffine(
             picture, shift, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
         )
+        picture = np.asarray(moved, np.float32)
     if wear.fade:
         # Dyes fade at different speeds, cyan first: contrast goes, and what stays turns warm.
-        floor = np.float32([0.10, 0.075, 0.06]) * wear.fade
-        ceiling = np.float32([1.0, 0.93, 0.80]) ** wear.fade
+        floor = np.array([0.10, 0.075, 0.06], np.float32) * wear.fade
+        ceiling = np.array([1.0, 0.93, 0.80], np.float32) ** wear.fade
         picture = floor + picture * (ceiling - floor)
     if wear.flicker:
         gain = 1 + wear.flicker * (
@@ -187,7 +188,7 @@ def _grained(picture: Picture, wear: PrintWear, seed: int, frame: int) -> Pictur
     colour = random.standard_normal((height, width, 3), dtype=np.float32)
     noise = 0.85 * luma + 0.35 * colour
     if wear.grain_size > 0:
-        noise = cv2.GaussianBlur(noise, (0, 0), wear.grain_size)
+        noise = np.asarray(cv2.GaussianBlur(noise, (0, 0), wear.grain_size), np.float32)
         noise /= max(float(noise.std()), 1e-6)
     middle = 4 * np.clip(picture, 0, 1) * (1 - np.clip(picture, 0, 1))
     grained: Picture = picture + wear.grain * noise * (0.35 + 0.65 * middle)
@@ -230,9 +231,8 @@ def _dusty(picture: Picture, wear: PrintWear, seed: int, frame: int) -> Picture:
             _speck(mask, random, unit)
         for _ in range(int(random.poisson(wear.hairs / 2))):
             _hair(mask, random, unit)
-        mask = cv2.GaussianBlur(mask, (0, 0), 0.6 * max(unit, 0.7))[..., None]
-        target = np.float32(0.04 if strength < 0 else 0.97)
-        picture = picture * (1 - 0.9 * mask) + target * 0.9 * mask
+        cover = 0.9 * np.asarray(cv2.GaussianBlur(mask, (0, 0), 0.6 * max(unit, 0.7)))[..., None]
+        picture = picture * (1 - cover) + (0.04 if strength < 0 else 0.97) * cover
     return picture.astype(np.float32)
 
 
@@ -262,15 +262,13 @@ def _hair(mask: Picture, random: np.random.Generator, unit: float) -> None:
 def _copied(picture: Picture, copy: CopyPass, seed: int, frame: int, order: int) -> Picture:
     height, width = picture.shape[:2]
     if copy.blur_x or copy.blur_y:
-        picture = cv2.filter2D(
-            picture, -1, _kernel(copy.blur_x, copy.blur_y, copy.angle),
-            borderType=cv2.BORDER_REFLECT_101,
-        )  # fmt: skip
+        kernel = _kernel(copy.blur_x, copy.blur_y, copy.angle)
+        blurred = cv2.filter2D(picture, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
+        picture = np.asarray(blurred, np.float32)
     if copy.resize != 1:
         small = (max(2, round(width * copy.resize)), max(2, round(height * copy.resize)))
         how = cv2.INTER_AREA if copy.resize < 1 else cv2.INTER_CUBIC
-        picture = cv2.resize(picture, small, interpolation=how)
-        picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_CUBIC)
+        picture = _resized(_resized(picture, *small, how), width, height, cv2.INTER_CUBIC)
     if copy.noise:
         random = _random(seed, frame, f"noise {order}")
         picture = picture + copy.noise * random.standard_normal(picture.shape, dtype=np.float32)
@@ -282,7 +280,12 @@ def _copied(picture: Picture, copy: CopyPass, seed: int, frame: int, order: int)
 def _jpeg(picture: Picture, quality: int) -> Picture:
     eight = np.rint(np.clip(picture, 0, 1) * 255).astype(np.uint8)
     _, data = cv2.imencode(".jpg", eight[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1].astype(np.float32) / 255
+    decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.float32)
+    return decoded[..., ::-1] / np.float32(255)
+
+
+def _resized(picture: Picture, width: int, height: int, how: int) -> Picture:
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=how), np.float32)
 
 
 @lru_cache(maxsize=8)
@@ -293,7 +296,7 @@ def _kernel(blur_x: float, blur_y: float, angle: float) -> Picture:
     u = x * np.cos(angle) + y * np.sin(angle)
     v = y * np.cos(angle) - x * np.sin(angle)
     kernel = np.exp(-0.5 * ((u / max(blur_x, 0.05)) ** 2 + (v / max(blur_y, 0.05)) ** 2))
-    return (kernel / kernel.sum()).astype(np.float32)
+    return np.asarray(kernel / kernel.sum(), np.float32)
 
 
 def _drawn(random: np.random.Generator) -> Degradation:

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ def master_of(
     take_format = native(info)
     bounds = [0, *(c for c in cuts if c < count), count]
     takes = []
-    for start, end in zip(bounds, bounds[1:], strict=False):
+    for start, end in pairwise(bounds):
         with TakeWriter(folder / f"{start}.mkv", take_format, info.video.rate or Fraction(25)) as w:
             for frame in decode_range(path, info, index, FrameRange(start, end)):
                 w.write(frame)
