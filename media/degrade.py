@@ -85,7 +85,7 @@ def preset(name: str, seed: int) -> Degradation:
     smaller by 4. Raises UsageError for another name.
     """
     if name == "archive":
-        wear = PrintWear(0.5, 0.35, 0.05, 0.5, 1.6, 0.12, 0.075, 0.9)
+        wear = PrintWear(0.6, 0.5, 0.05, 1.5, 2.4, 0.15, 0.05, 0.9)
         copies = (CopyPass(blur_x=0.8, blur_y=0.8, jpeg=72),)
         return Degradation(wear, copies, downscale=2, crf=21)
     if name == "star":
@@ -210,7 +210,7 @@ def _scratched(picture: Picture, density: float, seed: int, frame: int) -> Pictu
             length = int(random.integers(_SCRATCH_SLOT // 2, 2 * _SCRATCH_SLOT))
             x, slant = random.uniform(0.05, 0.95) * width, random.normal(0, 0.004)
             strength = random.uniform(0.15, 0.5) * (1 if random.random() < 0.7 else -1)
-            breadth = random.uniform(0.4, 0.9)
+            breadth = random.uniform(0.5, 1.4) * max(height / 270, 0.7)
             if not begin <= frame < begin + length:
                 continue
             at = x + 1.5 * _wander(seed, frame, f"scratch {slot} {number}", 4) + slant * rows
