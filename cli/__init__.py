@@ -8,6 +8,8 @@ import sys
 
 __all__ = ["main"]
 
+INTERRUPTED = 130
+
 
 def main() -> None:
     """Run the command line; every expected error is one line that says what to do."""
@@ -21,9 +23,11 @@ def main() -> None:
     except RestarError as error:
         _tell(str(error))
         sys.exit(error.exit_status)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemExit) as leaving:  # Typer makes the one into the other
+        if isinstance(leaving, SystemExit) and leaving.code != INTERRUPTED:
+            raise
         _tell("stopped; what is finished is kept, the same command goes on from there")
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)

@@ -67,5 +67,7 @@ def _spread(count: int, wanted: int = 3) -> tuple[int, ...]:
 
 def _hours(hours: float) -> str:
     if hours >= 1:
-        return f"{hours:.1f} hours"
-    return f"{hours * 60:.0f} minutes" if hours * 60 >= 1 else f"{hours * 3600:.0f} seconds"
+        return f"{hours:.1f} h"
+    if hours * 60 >= 1:
+        return f"{hours * 60:.0f} min"
+    return f"{max(1, round(hours * 3600))} s"

@@ -15,7 +15,7 @@ __all__ = ["chosen_recipe", "film_path", "restore"]
 Films = Annotated[
     list[str],
     typer.Argument(
-        metavar="FILM...",
+        metavar="FILM",
         help="Video files; a film that is known may also be named by accession or id.",
         show_default=False,
     ),
@@ -73,6 +73,9 @@ def restore(
 
     Run it again at any time: what is finished is used again, what is missing or altered is made,
     and after a crash it goes on where it was. Prints the path of each master on a line.
+
+    Examples: `restar restore reel.mkv -o restored`, `restar restore *.mov --recipe identity`,
+    `restar restore reel.mkv --scenes 3 --seed 7` (that scene anew, the others as they are).
     """
     engine = None if plain else _engine(films)
 

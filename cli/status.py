@@ -13,7 +13,7 @@ __all__ = ["status"]
 Film = Annotated[
     str | None,
     typer.Argument(
-        metavar="[FILM]", help="A film's path, accession or id; all without.", show_default=False
+        metavar="FILM", help="A film's path, accession or id; all without.", show_default=False
     ),
 ]
 

@@ -5,6 +5,7 @@ spec of each scene (restar.spec); `score`, `select` and `deliver` may change wit
 made again. A step names a restorer plug-in and its options; the plug-in's own model checks these.
 """
 
+import re
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -26,9 +27,13 @@ __all__ = [
     "built_in_recipes",
     "load_recipe",
     "parse_recipe",
+    "recipe_text",
 ]
 
-MAX_RECIPE_BYTES = 1 << 20
+MAX_RECIPE_BYTES = 1 << 16
+_DEEPEST_KEY = 64
+
+_KEY = re.compile(r"[\w\s.\"'\[\]-]*")
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 Scalar = bool | int | float | str
@@ -125,22 +130,12 @@ def load_recipe(name_or_path: str) -> Recipe:
 
     Raises RecipeError when there is none, or where a key or a value is not valid.
     """
-    path = Path(name_or_path)
-    if path.suffix == ".toml" or path.parent != Path():
-        try:
-            if path.stat().st_size > MAX_RECIPE_BYTES:
-                raise RecipeError(f"recipe {path}: larger than 1 MiB, so not a recipe")
-            data = path.read_bytes()
-        except OSError as error:
-            raise RecipeError(f"recipe {path}: {error.strerror or error}") from None
-        return parse_recipe(data, str(path))
-    file = resources.files("restar") / "recipes" / f"{path.name}.toml"
-    if not file.is_file():
-        known = ", ".join(recipe.name for recipe in built_in_recipes())
-        raise RecipeError(
-            f"recipe '{name_or_path}' is not known: choose one of {known}, or give a .toml file"
-        )
-    return parse_recipe(file.read_bytes(), name_or_path)
+    return parse_recipe(_bytes_of(name_or_path), name_or_path)
+
+
+def recipe_text(name_or_path: str) -> str:
+    """Return a recipe as it is written, to be copied and changed; raise RecipeError as above."""
+    return _bytes_of(name_or_path).decode("utf-8")
 
 
 def built_in_recipes() -> tuple[Recipe, ...]:
@@ -153,13 +148,41 @@ def built_in_recipes() -> tuple[Recipe, ...]:
 def parse_recipe(data: bytes, where: str) -> Recipe:
     """Return the recipe in TOML bytes; `where` names them in errors. Nothing in it is evaluated."""
     try:
-        return Recipe.model_validate(tomllib.loads(data.decode("utf-8")))
+        text = data.decode("utf-8")
+        _refuse_endless_keys(text, where)
+        return Recipe.model_validate(tomllib.loads(text))
     except UnicodeDecodeError:
         raise RecipeError(f"recipe {where}: not UTF-8 text") from None
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise RecipeError(f"recipe {where}: not valid TOML: {error}") from None
     except ValidationError as error:
         raise RecipeError(f"recipe {where}: {explain(error, Recipe)}") from None
+
+
+def _bytes_of(name_or_path: str) -> bytes:
+    path = Path(name_or_path)
+    if path.suffix == ".toml" or path.parent != Path():
+        try:
+            if path.stat().st_size > MAX_RECIPE_BYTES:
+                raise RecipeError(f"recipe {path}: larger than 64 KiB, so not a recipe")
+            return path.read_bytes()
+        except OSError as error:
+            raise RecipeError(f"recipe {path}: {error.strerror or error}") from None
+    file = resources.files("restar") / "recipes" / f"{path.name}.toml"
+    if not file.is_file():
+        known = ", ".join(recipe.name for recipe in built_in_recipes())
+        raise RecipeError(
+            f"recipe '{name_or_path}' is not known: choose one of {known}, or give a .toml file"
+        )
+    return file.read_bytes()
+
+
+def _refuse_endless_keys(text: str, where: str) -> None:
+    """tomllib's time grows with the square of a key's parts: a key of 64 KiB would hold it for minutes."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        key = line.partition("=")[0]
+        if key.count(".") > _DEEPEST_KEY and _KEY.fullmatch(key):
+            raise RecipeError(f"recipe {where}: not valid TOML: line {number} is no key of a recipe")
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from cli.app import app
 from media.probe import probe
+from restar.recipe import load_recipe
 from tests.cli.conftest import Restar
 from tests.films import run_ffmpeg
 
@@ -102,9 +103,12 @@ def test_preview_estimates_and_shows(restar: Restar, scenes: Path, tmp_path: Pat
     assert restar("status", "--json").json["films"][0]["takes_done"] == 0
 
 
-def test_recipes_teach(restar: Restar) -> None:
+def test_recipes_teach(restar: Restar, tmp_path: Path) -> None:
     assert {"default", "identity"} <= set(restar("recipes").out.split())
-    assert json.loads(restar("recipes", "default").out)["name"] == "default"
+    assert json.loads(restar("recipes", "default", "--json").out)["name"] == "default"
+    mine = tmp_path / "mine.toml"
+    mine.write_text(restar("recipes", "default").out)
+    assert load_recipe(str(mine)) == load_recipe("default")
     assert "deliver" in restar("recipes", "--keys").out
 
 

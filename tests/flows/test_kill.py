@@ -27,6 +27,8 @@ STAGES = [
 class House:
     """One installation in a folder, used by processes of their own."""
 
+    PLAIN: tuple[str, ...] = ("--plain",)
+
     def __init__(self, folder: Path, film: Path) -> None:
         self.folder, self.film = folder, film
         self.output, self.flag, self.log = folder / "out", folder / "flag", folder / "log"
@@ -38,7 +40,7 @@ class House:
         }
 
     def start(self, stage: str = "none") -> subprocess.Popen[str]:
-        arguments = ["restore", "--plain", "--recipe", "identity", "-o", self.output, self.film]
+        arguments = ["restore", *self.PLAIN, "--recipe", "identity", "-o", self.output, self.film]
         return subprocess.Popen(
             [sys.executable, SCRIPT, stage, self.flag, self.log, *arguments],
             env=self.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
