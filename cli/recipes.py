@@ -53,7 +53,9 @@ def recipes(
             steps = " → ".join(f"{step.use}{_options(step.options)}" for step in one.restore.steps)
             shown.add_row(one.name, steps, one.description)
         console.print(shown)
-        console.print("Write your own: `restar recipes default > mine.toml`; `restar recipes --keys`.")
+        console.print(
+            "Write your own: `restar recipes default > mine.toml`; `restar recipes --keys`."
+        )
 
 
 def _options(options: Mapping[str, object]) -> str:

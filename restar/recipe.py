@@ -178,11 +178,13 @@ def _bytes_of(name_or_path: str) -> bytes:
 
 
 def _refuse_endless_keys(text: str, where: str) -> None:
-    """tomllib's time grows with the square of a key's parts: a key of 64 KiB would hold it for minutes."""
+    """tomllib's time grows with the square of a key's parts: 64 KiB of them would take minutes."""
     for number, line in enumerate(text.splitlines(), start=1):
         key = line.partition("=")[0]
         if key.count(".") > _DEEPEST_KEY and _KEY.fullmatch(key):
-            raise RecipeError(f"recipe {where}: not valid TOML: line {number} is no key of a recipe")
+            raise RecipeError(
+                f"recipe {where}: not valid TOML: line {number} is no key of a recipe"
+            )
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:

@@ -6,6 +6,7 @@ runs at the film's rate, and where it begins elsewhere than at zero, the first e
 
 import csv
 import io
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -111,12 +112,14 @@ def _to_timeline(scenes: list[Scene], film: Path, rate: Fraction) -> Any:
     timeline = otio.schema.Timeline(name=film.stem)
     track = otio.schema.Track(name="V", kind=otio.schema.TrackKind.Video)
     timeline.tracks.append(track)
+    reel = re.sub(r"[^A-Za-z0-9]", "", film.stem)[:8] or "AX"  # all that a CMX reel name may hold
     for scene in scenes:
         media = otio.schema.ExternalReference(target_url=film.name)
         track.append(
             otio.schema.Clip(
                 name=f"scene {scene.number}",
                 media_reference=media,
+                metadata={"cmx_3600": {"reel": reel}},
                 source_range=otio.opentime.TimeRange(
                     otio.opentime.RationalTime(scene.start, per_second),
                     otio.opentime.RationalTime(scene.end - scene.start, per_second),

@@ -49,9 +49,7 @@ def plain(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> House:
     return house
 
 
-def test_flows_leave_what_plain_functions_leave(
-    plain: House, scenes: Path, tmp_path: Path
-) -> None:
+def test_flows_leave_what_plain_functions_leave(plain: House, scenes: Path, tmp_path: Path) -> None:
     house = Flows(tmp_path, scenes)
 
     master = house.run()

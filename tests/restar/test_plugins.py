@@ -17,7 +17,7 @@ def test_each_family_has_its_trivial_member() -> None:
 
 
 def test_an_unknown_one_names_those_that_are_there() -> None:
-    with pytest.raises(PluginError, match="restorer 'magic' is not known; installed: .*identity"):
+    with pytest.raises(PluginError, match=r"restorer 'magic' is not known; installed: .*identity"):
         load_plugin("restorers", "magic")
 
 
@@ -25,5 +25,5 @@ def test_one_whose_library_is_missing_says_so(monkeypatch: pytest.MonkeyPatch) -
     entry = EntryPoint("needy", "no_such_library.module:Thing", "restar.restorers")
     monkeypatch.setattr(restar.plugins, "entry_points", lambda group: [entry])
     load: Any = load_plugin.__wrapped__
-    with pytest.raises(PluginError, match="'needy' needs a package.*no_such_library"):
+    with pytest.raises(PluginError, match=r"'needy' needs a package.*no_such_library"):
         load("restorers", "needy")

@@ -62,7 +62,7 @@ def test_bytes_that_are_no_text_are_refused() -> None:
 
 
 def test_what_is_not_there_is_named_with_what_is(tmp_path: Path) -> None:
-    with pytest.raises(RecipeError, match="choose one of .*default.*identity"):
+    with pytest.raises(RecipeError, match=r"choose one of .*default.*identity"):
         load_recipe("no-such-recipe")
     with pytest.raises(RecipeError, match=r"gone\.toml: No such file"):
         load_recipe(str(tmp_path / "gone.toml"))
