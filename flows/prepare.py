@@ -35,6 +35,7 @@ from tasks.caption import caption_options, needs_stills
 from tasks.house import House, OpenFilm, open_film, process_is_alive
 from tasks.ingest import ingest
 from tasks.plan import Plan, plan_restoration, spec_of
+from tasks.shots import shots_of
 
 __all__ = ["Order", "Prepared", "prepare", "take_back_dead_work", "want_scene"]
 
@@ -70,6 +71,7 @@ def prepare(house: House, path: Path, order: Order) -> Prepared:
     film_id = ingest(house, path=path, identifiers=order.identifiers)
     film = open_film(house, film_id)
     plan = plan_restoration(film, order.recipe)
+    _refuse_unknown_scenes(house, film, order)
     target = master_path(order.output, film.path, order.recipe.name)
     claim_place(target, film_id, order.force)
     restoration, scenes = _open(house, film, plan, order, target)
@@ -122,6 +124,15 @@ def take_back_dead_work(house: House) -> None:
         )
 
 
+def _refuse_unknown_scenes(house: House, film: OpenFilm, order: Order) -> None:
+    _, scenes = shots_of(house, film.row.id)
+    unknown = set(order.scenes) - {scene.number for scene in scenes}
+    if unknown:
+        raise UsageError(
+            f"{film.path.name} has scenes 1-{len(scenes)}, not {format_scenes(unknown)}"
+        )
+
+
 def _open(
     house: House, film: OpenFilm, plan: Plan, order: Order, target: Path
 ) -> tuple[RestorationRow, list[RestorationSceneRow]]:
@@ -141,11 +152,6 @@ def _open(
             )
         set_output(session, restoration.id, str(target))
         scenes = restoration_scenes(session, restoration.id)
-    unknown = set(order.scenes) - {scene.number for scene in scenes}
-    if unknown:
-        raise UsageError(
-            f"{film.path.name} has scenes 1-{len(scenes)}, not {format_scenes(unknown)}"
-        )
     return restoration, scenes
 
 

@@ -4,6 +4,7 @@ PySceneDetect reads a film through its `VideoStream` contract. Here that stream 
 ingest, made small, so the film is never opened a second time and a cut is an exact frame number.
 """
 
+import logging
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from fractions import Fraction
@@ -35,6 +36,8 @@ __all__ = [
 ]
 
 DETECTOR = f"PySceneDetect {scenedetect.__version__} AdaptiveDetector"
+# It logs an error of our frames as "Fatal error" on its own; the error itself reaches the user.
+logging.getLogger("pyscenedetect").addHandler(logging.NullHandler())
 _WIDTH = 256  # pixels; cuts show as well in small pictures as in large ones
 
 

@@ -76,7 +76,9 @@ def test_a_scene_that_is_not_there_is_named(restar: Restar, scenes: Path, tmp_pa
         fails=True,
     )
     assert answer.status == 2
-    assert "9" in answer.err
+    assert "has scenes 1-4, not 9" in answer.err
+    assert not (tmp_path / "out").exists()
+    assert restar("status", "--json").json["films"][0]["restorations"] == []
 
 
 def test_several_films_are_several_masters_and_a_bad_one_stops_none(
