@@ -5,40 +5,38 @@ whatever it holds. Here nothing is unpickled but tensors, every key is accounted
 is not what it claims to be is refused naming the first key that differs.
 """
 
-import json
 import pickle
 import zipfile
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from functools import cache
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from restar.errors import CheckpointError, UsageError
+from restar.errors import CheckpointError
 from star.controlnet import StarControlNet
-from star.levels import Sizes
 from star.names import controlnet_names, published_shape, rename, to_ours, unet_names
+from star.sizes import Sizes
 from star.unet import StarUNet
 
 __all__ = [
-    "CONFIGS",
     "build",
+    "check_shapes",
     "check_state",
+    "check_tensor",
     "convert",
+    "keys_of",
     "load_published",
-    "named_sizes",
     "published_shapes",
     "read_state",
+    "shapes_of",
     "to_published",
 ]
 
-CONFIGS = ("published", "tiny")
 State = dict[str, Tensor]
 
 
@@ -54,7 +52,7 @@ def load_published(
     unet, control = build(sizes, device="meta")
     for model, weights in ((unet, unet_state), (control, control_state)):
         model.load_state_dict(weights, strict=True, assign=True)
-        model.to(dtype=dtype).eval()  # type: ignore[call-arg]
+        model.to(dtype=dtype).eval()
     return unet, control
 
 
@@ -69,7 +67,9 @@ def read_state(path: Path) -> State:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        loaded = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        loaded = torch.load(
+            path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path)
+        )
     except SafetensorError as error:
         raise CheckpointError(f"{path}: not a whole safetensors file ({error})") from None
     except pickle.UnpicklingError as error:
@@ -84,16 +84,28 @@ def read_state(path: Path) -> State:
     return flat_state(loaded, path)
 
 
+def keys_of(path: Path) -> set[str]:
+    """Return the names in a file, reading no tensors of a .safetensors; raises as `read_state`."""
+    if path.suffix != ".safetensors":
+        return set(read_state(path))
+    try:
+        with safe_open(path, "pt") as file:
+            return set(file.keys())
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a whole safetensors file ({error})") from None
+
+
 def convert(state: Mapping[str, Tensor], sizes: Sizes, what: str) -> tuple[State, State]:
     """Return the UNet's and the ControlNet's tensors under our names; `what` names the source.
 
     Raises CheckpointError naming the first key that is missing, of another shape, or too many.
     """
     check_state(state, published_shapes(sizes), what)
-    return tuple(  # type: ignore[return-value]
+    unet, control = (
         {ours: to_ours(state[theirs], ours) for ours, theirs in table.items()}
         for table in key_tables(sizes)
     )
+    return unet, control
 
 
 def to_published(unet: Mapping[str, Tensor], control: Mapping[str, Tensor], sizes: Sizes) -> State:
@@ -109,26 +121,43 @@ def check_state(
     state: Mapping[str, Tensor], wanted: Mapping[str, tuple[int, ...]], what: str
 ) -> None:
     """Raise CheckpointError unless `state` has exactly the wanted names, shapes and finite floats."""
+    check_shapes({name: tuple(tensor.shape) for name, tensor in state.items()}, wanted, what)
+    for name in wanted:
+        check_tensor(name, state[name], what)
+
+
+def check_shapes(
+    found: Mapping[str, tuple[int, ...]], wanted: Mapping[str, tuple[int, ...]], what: str
+) -> None:
+    """Raise CheckpointError, naming the first key that differs, unless names and shapes are equal."""
     for name, shape in wanted.items():
-        if name not in state:
+        if name not in found:
             raise CheckpointError(
-                f"{what}: '{name}' is missing; {count_of(wanted, state)}. Is this the right file?"
+                f"{what}: '{name}' is missing; {count_of(wanted, found)}. Is this the right file?"
             )
-        tensor = state[name]
-        if tuple(tensor.shape) != shape:
+        if found[name] != shape:
             raise CheckpointError(
-                f"{what}: '{name}' is of shape {tuple(tensor.shape)}, but this network's is {shape}; "
-                "choose the configuration that the file was made with"
+                f"{what}: '{name}' is of shape {found[name]}, but this network's is {shape}; choose the "
+                "configuration that the file was made with"
             )
-        if not tensor.is_floating_point():
-            raise CheckpointError(f"{what}: '{name}' holds {tensor.dtype}, not floating-point weights")
-        if not tensor.is_meta and not torch.isfinite(tensor).all():
-            raise CheckpointError(f"{what}: '{name}' holds NaN or infinity; download the file again")
-    extra = next((name for name in state if name not in wanted), None)
+    extra = next((name for name in found if name not in wanted), None)
     if extra is not None:
         raise CheckpointError(
-            f"{what}: '{extra}' is no part of this network; {count_of(wanted, state)}"
+            f"{what}: '{extra}' is no part of this network; {count_of(wanted, found)}"
         )
+
+
+def check_tensor(name: str, tensor: Tensor, what: str) -> None:
+    """Raise CheckpointError unless a tensor holds finite floating-point numbers."""
+    if not tensor.is_floating_point():
+        raise CheckpointError(f"{what}: '{name}' holds {tensor.dtype}, not floating-point weights")
+    if not tensor.is_meta and not torch.isfinite(tensor).all():
+        raise CheckpointError(f"{what}: '{name}' holds NaN or infinity; take the file again")
+
+
+def shapes_of(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Return the name and shape of every tensor of a network."""
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 
 
 def published_shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
@@ -136,21 +165,13 @@ def published_shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
     return dict(_published_shapes(sizes))
 
 
-def named_sizes(name: str) -> Sizes:
-    """Return the sizes of a configuration that ships: one of `CONFIGS`; raise UsageError for others."""
-    if name not in CONFIGS:
-        raise UsageError(f"no model configuration is called '{name}'; there are {', '.join(CONFIGS)}")
-    text = resources.files("star").joinpath("configs", f"{name}.json").read_text("utf-8")
-    config: dict[str, Any] = json.loads(text)
-    return Sizes.of({**config, "multipliers": tuple(config["multipliers"])})
-
-
 def build(sizes: Sizes, device: str = "cpu") -> tuple[StarUNet, StarControlNet]:
     """Return both networks, freshly initialised; on "meta" without any memory for weights."""
     config = asdict(sizes)
-    shared = {key: value for key, value in config.items() if key != "out_channels"}
+    unet = {key: value for key, value in config.items() if key != "hint_channels"}
+    control = {key: value for key, value in config.items() if key != "out_channels"}
     with torch.device(device):
-        return StarUNet(**config), StarControlNet(**shared, hint_channels=sizes.in_channels)
+        return StarUNet(**unet), StarControlNet(**control)
 
 
 def key_tables(sizes: Sizes) -> tuple[dict[str, str], dict[str, str]]:
@@ -164,10 +185,14 @@ def flat_state(loaded: object, path: Path) -> State:
     if isinstance(loaded, dict) and isinstance(loaded.get("state_dict"), dict):
         loaded = loaded["state_dict"]
     if not isinstance(loaded, dict):
-        raise CheckpointError(f"{path}: holds a {type(loaded).__name__}, not a dictionary of tensors")
+        raise CheckpointError(
+            f"{path}: holds a {type(loaded).__name__}, not a dictionary of tensors"
+        )
     for name, value in loaded.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
-            raise CheckpointError(f"{path}: entry '{name}' is a {type(value).__name__}, not a tensor")
+            raise CheckpointError(
+                f"{path}: entry '{name}' is a {type(value).__name__}, not a tensor"
+            )
     return loaded
 
 
@@ -176,14 +201,10 @@ def count_of(wanted: Iterable[str], state: Iterable[str]) -> str:
     return f"{len(wanted - state)} missing and {len(state - wanted)} unknown of {len(wanted)} keys"
 
 
-def _shapes(model: nn.Module) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-
-
 @cache
 def _meta(sizes: Sizes) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
     unet, control = build(sizes, device="meta")
-    return _shapes(unet), _shapes(control)
+    return shapes_of(unet), shapes_of(control)
 
 
 @cache

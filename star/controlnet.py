@@ -12,12 +12,13 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from restar.errors import UsageError
-from star.levels import Encoder, Sizes, check_latent
+from star.levels import Encoder, check_latent
+from star.sizes import Sizes
 
 __all__ = ["StarControlNet"]
 
 
-class StarControlNet(ModelMixin, ConfigMixin, Encoder):  # type: ignore[misc]
+class StarControlNet(ModelMixin, ConfigMixin, Encoder):
     """STAR's ControlNet; the defaults are the published size: 629,886,414 parameters."""
 
     _supports_gradient_checkpointing = True
@@ -75,7 +76,7 @@ class StarControlNet(ModelMixin, ConfigMixin, Encoder):  # type: ignore[misc]
         wanted = (sample.shape[0], self.hint_conv.in_channels, *sample.shape[2:])
         if hint.shape != wanted:
             raise UsageError(f"hint of shape {tuple(hint.shape)}: needs {wanted}, as the latent")
-        return self.hint_conv(rearrange(hint, "b c f h w -> (b f) c h w"))  # type: ignore[no-any-return]
+        return self.hint_conv(rearrange(hint, "b c f h w -> (b f) c h w"))
 
 
 def entries(sizes: Sizes) -> list[int]:

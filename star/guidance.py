@@ -9,9 +9,7 @@ from torch import Tensor
 __all__ = ["guide"]
 
 
-def guide(
-    positive: Tensor, negative: Tensor, scale: float, rescale: float | None = None
-) -> Tensor:
+def guide(positive: Tensor, negative: Tensor, scale: float, rescale: float | None = None) -> Tensor:
     """Return the guided prediction for two predictions of (b, ...).
 
     With `rescale` (0 to 1) the result is mixed, in that part, with itself brought to the standard

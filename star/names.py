@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from torch import Tensor
 
-from star.levels import Sizes
+from star.sizes import Sizes
 
 __all__ = ["CONTROLNET", "RESIDUAL", "controlnet_names", "rename", "unet_names"]
 

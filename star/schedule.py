@@ -15,11 +15,12 @@ from torch import Tensor
 
 from restar.errors import UsageError
 
-__all__ = ["START", "Plan", "Schedule", "few_step_plan", "make_plan"]
+__all__ = ["FEW_STEPS", "START", "Plan", "Schedule", "few_step_plan", "log_snr", "make_plan"]
 
 # The published sampler starts here, not from pure noise: 4 % of the low-resolution latent survive.
 START = 899
 
+FEW_STEPS = (1, 2, 4)
 _COARSE_UNTIL = 500
 
 
@@ -32,16 +33,8 @@ class Schedule:
 
     @classmethod
     def published(cls, steps: int = 1000) -> Self:
-        """Return STAR's: the cosine schedule's log-SNR from 15 to -15, shifted for large latents.
-
-        The shift is 2 ln(1/2) at the noisy end and 2 ln(1/4) at the clean one, in between linear
-        (Hoogeboom and others, simple diffusion, arXiv 2301.11093, section 2).
-        """
-        u = torch.linspace(1, 0, steps)
-        start, end = math.atan(math.exp(7.5)), math.atan(math.exp(-7.5))
-        log_snr = -2 * torch.log(torch.tan(start + u * (end - start)))
-        noisy, clean = log_snr + 2 * math.log(1 / 2), log_snr + 2 * math.log(1 / 4)
-        sigmas = torch.sqrt(torch.sigmoid(-(u * noisy + (1 - u) * clean)))
+        """Return STAR's, of 1000 times unless `steps` says otherwise."""
+        sigmas = torch.sqrt(torch.sigmoid(-log_snr(steps)))
         return cls(sigmas, torch.sqrt(1 - sigmas**2))
 
     @property
@@ -55,9 +48,13 @@ class Schedule:
         return alpha * x0 + sigma * noise
 
     def velocity(self, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-        """Return v, what the network is trained to give."""
+        """Return v, what the network is trained to give: alpha eps - sigma x0, by way of x_t.
+
+        The published code takes (alpha x_t - x_0) / sigma, which in float32 is up to 6e-5 of the
+        largest value off where sigma is small. So is this, to be equal to it.
+        """
         alpha, sigma = self.at(t, x0)
-        return alpha * noise - sigma * x0
+        return (alpha * self.diffuse(x0, t, noise) - x0) / sigma
 
     def clean(self, xt: Tensor, t: Tensor, velocity: Tensor) -> Tensor:
         """Return x_0 from x_t and v."""
@@ -75,11 +72,10 @@ class Schedule:
         Ho, Jain and Abbeel, arXiv 2006.11239, equations 6 and 7. At time 0 the mean is x_0.
         """
         alpha, sigma = self.at(t, xt)
-        before = (t - 1).clamp(min=0)
-        alpha_before, sigma_before = self.at(before, xt)
+        alpha_before, _ = self.at((t - 1).clamp(min=0), xt)
         first = (t == 0).view(alpha.shape).to(alpha.device)
         alpha_before = torch.where(first, torch.ones_like(alpha), alpha_before)
-        sigma_before = torch.where(first, torch.zeros_like(alpha), sigma_before)
+        sigma_before = torch.sqrt(1 - alpha_before**2)  # in float32 not the table's, as published
         beta = 1 - (alpha / alpha_before) ** 2
         of_clean = alpha_before * beta / sigma**2
         of_noisy = alpha * sigma_before**2 / (alpha_before * sigma**2)
@@ -134,6 +130,19 @@ class Plan:
         return cls(ends, times, times.round().long())
 
 
+def log_snr(steps: int) -> Tensor:
+    """Return the cosine schedule's log-SNR from 15 to -15, shifted for large latents, float32.
+
+    The shift is 2 ln(1/2) at the noisy end and 2 ln(1/4) at the clean one, in between linear
+    (Hoogeboom and others, simple diffusion, arXiv 2301.11093, section 2).
+    """
+    u = torch.linspace(1, 0, steps)
+    start, end = math.atan(math.exp(7.5)), math.atan(math.exp(-7.5))
+    cosine = -2 * torch.log(torch.tan(start + u * (end - start)))
+    noisy, clean = cosine + 2 * math.log(1 / 2), cosine + 2 * math.log(1 / 4)
+    return u * noisy + (1 - u) * clean
+
+
 def make_plan(
     schedule: Schedule, mode: Literal["fast", "normal"], steps: int = 15, start: int = START
 ) -> Plan:
@@ -164,9 +173,13 @@ def make_plan(
 
 
 def few_step_plan(schedule: Schedule, steps: int) -> Plan:
-    """Return a plan of 1, 2 or 4 equal steps from pure noise, for small models trained for it."""
-    if steps not in (1, 2, 4):
+    """Return a plan of 1, 2 or 4 equal steps from pure noise, for small models trained for it.
+
+    The times are trailing ones (Lin and others, arXiv 2305.08891, section 3.3): the first is the
+    schedule's last, where no signal is left.
+    """
+    if steps not in FEW_STEPS:
         raise UsageError(f"few-step sampling takes 1, 2 or 4 steps, not {steps}")
-    last = len(schedule.sigmas) - 1
-    times = torch.linspace(last, 0, steps + 1)[:-1].round()
+    count = len(schedule.sigmas)
+    times = torch.arange(count, 0, -count / steps).round() - 1
     return Plan.of(schedule, schedule.ve_sigma_at(times))

@@ -8,12 +8,13 @@ from diffusers.models.modeling_utils import ModelMixin
 from einops import rearrange
 from torch import Tensor, nn
 
-from star.levels import Encoder, Sizes, UpLevel, check_latent
+from star.levels import Encoder, UpLevel, check_latent
+from star.sizes import Sizes
 
 __all__ = ["StarUNet"]
 
 
-class StarUNet(ModelMixin, ConfigMixin, Encoder):  # type: ignore[misc]
+class StarUNet(ModelMixin, ConfigMixin, Encoder):
     """STAR's UNet (arXiv 2501.02976, I2VGen-XL variant), of any size from a configuration.
 
     The parameters have diffusers' UNet3DConditionModel's names; the gates of LIEM are `local1` and
