@@ -6,6 +6,7 @@ device never moves it. The published sampler draws from one Brownian tree over t
 """
 
 import hashlib
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -80,7 +81,9 @@ def brownian(like: Tensor, sigmas: Tensor, entropy: int | None = None) -> NoiseS
     def source(_step: int, sigma: Tensor, following: Tensor) -> Tensor:
         low, high = sorted((sigma, following))
         sign = 1 if sigma < following else -1
-        increment: Tensor = tree(low, high) * sign
+        with warnings.catch_warnings():  # it keeps the ends in fewer digits than they are asked in
+            warnings.filterwarnings("ignore", message="Should have t[ab]")
+            increment: Tensor = tree(low, high) * sign
         return increment / (following - sigma).abs().sqrt()
 
     return source

@@ -16,7 +16,7 @@ import ftfy
 import regex
 from tokenizers.models import BPE
 
-__all__ = ["CONTEXT", "END", "PAD", "START", "Tokens", "tokenize"]
+__all__ = ["CONTEXT", "END", "PAD", "START", "Tokens", "merges", "pieces", "tokenize"]
 
 CONTEXT = 77
 PAD, START, END = 0, 49406, 49407
@@ -28,6 +28,7 @@ _WORD = regex.compile(
     regex.IGNORECASE,
 )
 _END_OF_WORD = "</w>"
+_SHOWN = 400
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,6 @@ def tokenize(prompt: str, context: int = CONTEXT) -> Tokens:
     return Tokens((*ids, *[PAD] * (context - len(ids))), len(ids), cut)
 
 
-_SHOWN = 400
-
-
 def clean(prompt: str) -> str:
     """Return the prompt mended (ftfy), without HTML entities, its white space made single, lower case."""
     mended = html.unescape(html.unescape(ftfy.fix_text(prompt))).strip()
@@ -87,12 +85,22 @@ def _letters() -> tuple[str, ...]:
 
 
 @cache
-def _merger() -> BPE:
+def merges() -> list[tuple[str, str]]:
+    """Return the pairs of pieces that are merged, most frequent first."""
     packed = resources.files("star").joinpath("vocabulary", "merges.txt.gz").read_bytes()
     lines = gzip.decompress(packed).decode().split("\n")
-    merges = [(first, second) for first, second in map(str.split, lines)]
+    return [(first, second) for first, second in map(str.split, lines)]
+
+
+@cache
+def pieces() -> list[str]:
+    """Return the pieces of words, by their ids: bytes, bytes at a word's end, then what merges give."""
     letters = sorted(_letters(), key=lambda sign: (ord(sign) >= 256, ord(sign)))
-    pieces = [*letters, *[sign + _END_OF_WORD for sign in letters]]
-    pieces += ["".join(pair) for pair in merges]
-    vocabulary = {piece: index for index, piece in enumerate([*pieces, *_SPECIAL])}
-    return BPE(vocabulary, merges, end_of_word_suffix=_END_OF_WORD)
+    merged = ["".join(pair) for pair in merges()]
+    return [*letters, *[sign + _END_OF_WORD for sign in letters], *merged]
+
+
+@cache
+def _merger() -> BPE:
+    vocabulary = {piece: index for index, piece in enumerate([*pieces(), *_SPECIAL])}
+    return BPE(vocabulary, merges(), end_of_word_suffix=_END_OF_WORD)
