@@ -7,6 +7,8 @@ import typer
 from cli import events, preview, recipes, restore, roundtrip, shots, status
 from cli.degrade import degrade
 from cli.doctor import doctor
+from cli.parity import parity
+from cli.weights import weights
 
 __all__ = ["app"]
 
@@ -47,5 +49,7 @@ app.command("status", rich_help_panel=_LOOK)(status.status)
 app.command("events", rich_help_panel=_LOOK)(events.events)
 app.command("recipes", rich_help_panel=_LOOK)(recipes.recipes)
 app.command("roundtrip", rich_help_panel=_CARE)(roundtrip.roundtrip)
+app.add_typer(weights, name="weights", rich_help_panel=_CARE)
+app.command("parity", rich_help_panel=_CARE)(parity)
 app.command("doctor", rich_help_panel=_CARE)(doctor)
 app.command("degrade", rich_help_panel=_CARE)(degrade)

@@ -111,13 +111,19 @@ def _gpu(_settings: "Settings") -> Iterator[Finding]:
 
 
 def _weights(settings: "Settings") -> Iterator[Finding]:
-    folder = settings.home / "weights"
-    names = sorted(p.name for p in folder.iterdir() if p.is_dir()) if folder.is_dir() else []
-    if names:
-        yield Finding("weights", "ok", ", ".join(names))
-    else:
-        yield Finding("weights", "note", f"none in {folder}",
-                      "only STAR needs weights; the other restorers do not")  # fmt: skip
+    from star.weights import installed
+
+    here, broken = installed(settings.weights_root)
+    for weights in here:
+        record = weights.record
+        trained = "" if record.trained else ", untrained: for trials only"
+        found = f"{', '.join(record.parts)} ({record.licence}{trained})"
+        yield Finding(f"weights {record.name}", "ok", found)
+    for line in broken:
+        yield Finding("weights", "note", line, "restar weights list")
+    if not here and not broken:
+        yield Finding("weights", "note", f"none in {settings.weights_root}",
+                      "only STAR needs weights: restar weights list")  # fmt: skip
 
 
 def _plugins(_settings: "Settings") -> Iterator[Finding]:

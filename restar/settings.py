@@ -65,6 +65,10 @@ class Settings(BaseSettings):
         return (self.store or self.home / "store").absolute()
 
     @cached_property
+    def weights_root(self) -> Path:
+        return self.home.absolute() / "weights"
+
+    @cached_property
     def prefect_home(self) -> Path:
         return self.home.absolute() / "prefect"
 

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from diffusers.models.attention import Attention, BasicTransformerBlock
 from diffusers.models.downsampling import Downsample2D
+from diffusers.models.resnet import ResnetBlock2D, TemporalConvLayer
 from diffusers.models.transformers.transformer_2d import Transformer2DModel
 from diffusers.models.transformers.transformer_temporal import TransformerTemporalModel
 from diffusers.models.upsampling import Upsample2D
@@ -25,18 +26,26 @@ __all__ = [
     "SpatialTransformer",
     "TemporalTransformer",
     "downsample",
+    "residual_block",
+    "temporal_conv",
     "time_sinusoid",
 ]
 
 
-class SpatialTransformer(Transformer2DModel):  # type: ignore[misc]
+class SpatialTransformer(Transformer2DModel):
     """Attention among the pixels of each frame, then from each pixel to the text."""
 
     def __init__(
-        self, channels: int, head_dim: int, text_dim: int, groups: int, position: Position
+        self,
+        channels: int,
+        heads: int,
+        head_dim: int,
+        text_dim: int,
+        groups: int,
+        position: Position,
     ) -> None:
         super().__init__(
-            channels // head_dim,
+            heads,
             head_dim,
             in_channels=channels,
             cross_attention_dim=text_dim,
@@ -48,7 +57,7 @@ class SpatialTransformer(Transformer2DModel):  # type: ignore[misc]
             block.local1 = SpatialGate()
             block.attn2.set_processor(TextAttention())
 
-    def forward(self, hidden: Tensor, text: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, hidden: Tensor, text: Tensor) -> Tensor:
         """Return (b*f, c, h, w) for `hidden` of that shape and `text` of (b, words, width)."""
         size = hidden.shape[-2:]
         tokens = self.proj_in(rearrange(self.norm(hidden), "n c h w -> n (h w) c"))
@@ -58,7 +67,7 @@ class SpatialTransformer(Transformer2DModel):  # type: ignore[misc]
         return tokens + hidden
 
 
-class TemporalTransformer(TransformerTemporalModel):  # type: ignore[misc]
+class TemporalTransformer(TransformerTemporalModel):
     """Attention among the frames at each pixel, twice. Knows no position and no text."""
 
     def __init__(
@@ -70,7 +79,7 @@ class TemporalTransformer(TransformerTemporalModel):  # type: ignore[misc]
             block.local1 = TemporalGate()
             block.local2 = TemporalGate()
 
-    def forward(self, hidden: Tensor, frames: int) -> Tensor:  # type: ignore[override]
+    def forward(self, hidden: Tensor, frames: int) -> Tensor:
         """Return (b*f, c, h, w) for `hidden` of that shape; the norm spans all frames of a clip."""
         size = hidden.shape[-2:]
         clip = self.norm(rearrange(hidden, "(b f) c h w -> b c f h w", f=frames))
@@ -82,16 +91,16 @@ class TemporalTransformer(TransformerTemporalModel):  # type: ignore[misc]
         return rearrange(tokens, "(b h w) f c -> (b f) c h w", h=height, w=width) + hidden
 
 
-class CroppedUpsample(Upsample2D):  # type: ignore[misc]
+class CroppedUpsample(Upsample2D):
     """Twice as large by repeating pixels, without the first and the last row, then a convolution."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, use_conv=True, out_channels=channels)
 
-    def forward(self, hidden: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, hidden: Tensor) -> Tensor:
         """Return (n, c, 2h - 2, 2w) for (n, c, h, w)."""
         larger = F.interpolate(hidden, scale_factor=2.0, mode="nearest")
-        return self.conv(larger[..., 1:-1, :])  # type: ignore[no-any-return]
+        return self.conv(larger[..., 1:-1, :])
 
 
 class TextAttention:
@@ -119,7 +128,7 @@ class TextAttention:
         )
         answer = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask)
         answer = rearrange(answer, "b k (f n) d -> (b f) n (k d)", f=frames // clips)
-        return attn.to_out[1](attn.to_out[0](answer))  # type: ignore[no-any-return]
+        return attn.to_out[1](attn.to_out[0](answer))
 
 
 def run_block(
@@ -137,14 +146,31 @@ def run_block(
     gates = (getattr(block, "local1", None), getattr(block, "local2", None))
     tokens = tokens + block.attn1(gated_norm(block.norm1, gates[0], tokens, size, position))
     tokens = tokens + block.attn2(gated_norm(block.norm2, gates[1], tokens, size, position), text)
-    return tokens + block.ff(block.norm3(tokens))  # type: ignore[no-any-return]
+    return tokens + block.ff(block.norm3(tokens))
+
+
+def residual_block(
+    channels: int, width: int, time_dim: int, groups: int, dropout: float
+) -> ResnetBlock2D:
+    """Return the spatial part of a row: (n, channels, h, w), told (n, time_dim) -> (n, width, h, w)."""
+    return ResnetBlock2D(
+        in_channels=channels,
+        out_channels=width,
+        temb_channels=time_dim,
+        eps=1e-5,
+        groups=groups,
+        dropout=dropout,
+    )
+
+
+def temporal_conv(channels: int, groups: int, dropout: float) -> TemporalConvLayer:
+    """Return the temporal part of a row, which is where the order of frames enters."""
+    return TemporalConvLayer(channels, channels, dropout=dropout, norm_num_groups=groups)
 
 
 def downsample(channels: int) -> nn.Module:
     """Return the halving convolution: (n, c, h, w) -> (n, c, h // 2 + 1, w // 2), for even sizes."""
-    return Downsample2D(  # type: ignore[no-any-return]
-        channels, use_conv=True, out_channels=channels, padding=(2, 1), name="op"
-    )
+    return Downsample2D(channels, use_conv=True, out_channels=channels, padding=(2, 1), name="op")
 
 
 def time_sinusoid(t: Tensor, dim: int) -> Tensor:

@@ -26,7 +26,7 @@ class SpatialGate(nn.Module):
 
     def forward(self, tokens: Tensor, size: tuple[int, int]) -> Tensor:
         """Return `tokens`, gated. Shape (n, height * width, channels), `size` is (height, width)."""
-        seen = extremes(tokens).transpose(1, 2).unflatten(2, size)
+        seen = extremes(tokens).transpose(1, 2).reshape(len(tokens), 2, *size)
         gate: Tensor = self.conv1(seen).sigmoid()
         return tokens * gate.flatten(2).transpose(1, 2)
 
@@ -58,7 +58,7 @@ def gated_norm(
 ) -> Tensor:
     """Return the normalised tokens, gated before or after the norm; without a gate, just the norm."""
     if gate is None:
-        return norm(tokens)  # type: ignore[no-any-return]
+        return norm(tokens)
     if position == "before_norm":
-        return norm(gate(tokens, size))  # type: ignore[no-any-return]
-    return gate(norm(tokens), size)  # type: ignore[no-any-return]
+        return norm(gate(tokens, size))
+    return gate(norm(tokens), size)
