@@ -102,6 +102,22 @@ class Vision:
             texts += self._said_of(clips[begin : begin + chosen.batch], chosen)
         return [Caption(clean(text), revision, "model") for text in texts]
 
+    def tower(self, words: Sequence[str], options: dict[str, Any]) -> NDArray[np.float32]:
+        """Return a vector (n, d) for each word: the model's own token embeddings, centred."""
+        import torch
+
+        processor, model = self._load(_checked(options))
+        table = _token_table(model).weight.detach()
+        middle = table.float().mean(dim=0)
+        with torch.inference_mode():
+            rows = [
+                table[torch.tensor(ids, device=table.device)].float().mean(dim=0) - middle
+                for word in words
+                if (ids := processor.tokenizer(f" {word}", add_special_tokens=False)["input_ids"])
+            ]
+        found: NDArray[np.float32] = torch.stack(rows).cpu().numpy()
+        return found
+
     def free(self) -> None:
         """Let go of the model and of the memory of its device."""
         if self._parts is None:
@@ -270,6 +286,12 @@ def _generate(model: Any, inputs: Any, options: Options) -> Any:
     }
     with torch.inference_mode():
         return model.generate(**moved, max_new_tokens=options.words, do_sample=False, num_beams=1)
+
+
+def _token_table(model: Any) -> Any:
+    """The table of the vectors that the text part of a model has for its tokens."""
+    text = getattr(model, "text_decoder", model)  # BLIP's own is of its patches
+    return text.get_input_embeddings()
 
 
 def _most_typical(sentences: list[str]) -> str:

@@ -52,6 +52,7 @@ from restar.spec import Spec
 from restar.timeline import FrameRange
 from tasks.caption import Members, Teller
 from tasks.environment import environment
+from tasks.guard import guard_take, guard_wanted
 from tasks.house import House, OpenFilm, open_film
 from tasks.plan import plan_restoration
 from tasks.restore import Workshop, restore_scene
@@ -213,7 +214,8 @@ def _restore(bench: _Bench, lease: Lease, film: OpenFilm) -> None:
 
 def _score(bench: _Bench, lease: Lease, film: OpenFilm) -> None:
     house, key = bench.house, str(lease.payload["take_key"])
-    wanted = _recipe(house, lease).score
+    recipe = _recipe(house, lease)
+    wanted = recipe.score
     with house.catalog.read() as session:
         take = find_take(session, key)
     if take is None:  # it was lost meanwhile; its remaking queues this again
@@ -225,8 +227,14 @@ def _score(bench: _Bench, lease: Lease, film: OpenFilm) -> None:
         NewScore(metric=one.metric, summary=one.summary, series_sha256=one.series_sha256)
         for one in scored
     ]
+    flags = flags_of(scored, wanted)
+    if guard_wanted(recipe):
+        teller = Teller(house, film, recipe, plan_restoration(film, recipe), bench.members)
+        guarded = guard_take(teller, _scene(house, lease), take)
+        scores.append(guarded.score)
+        flags += guarded.flags
     with house.catalog.begin() as session:
-        commit_scores(session, lease, key, scores, flags=flags_of(scored, wanted))
+        commit_scores(session, lease, key, scores, flags=flags)
 
 
 def _caption(bench: _Bench, lease: Lease, film: OpenFilm) -> None:
@@ -250,7 +258,7 @@ def _caption(bench: _Bench, lease: Lease, film: OpenFilm) -> None:
 
 def _queue_score(session: Session, lease: Lease, key: str, recipe: Recipe) -> None:
     """In the take's own transaction and before its commit, so that the assembly waits for it."""
-    if not recipe.score.scorers:
+    if not recipe.score.scorers and not guard_wanted(recipe):
         return
     job = NewJob(
         JobKind.SCORE,

@@ -132,7 +132,7 @@ def without_names(
 
     def drop(match: re.Match[str]) -> str:
         name = match["name"]
-        if name.lower() in spared:
+        if name.lower() in spared or set(name.lower().split()) <= spared:
             return match[0]
         left_out.append(name)
         if _ADJECTIVE.search(name) and re.match(r" [a-z]", text[match.end() :]):
@@ -143,7 +143,7 @@ def without_names(
     if known:
         patterns += [_QUOTED, _any_of(KNOWN_NAMES), _LEADING, _INSIDE]
     for pattern in patterns:
-        text = pattern.sub(drop, text)
+        text = re.sub(" +", " ", pattern.sub(drop, text))
     return (_mended(text), left_out) if left_out else (text, [])
 
 
@@ -184,7 +184,7 @@ def _mended(text: str) -> str:
     text = re.sub(r"\s+([,.;:!?])", r"\1", text)
     text = re.sub(r"([,;:])(?=[.!?]|$)", "", text)
     text = re.sub(r"(?:^|(?<=[.!?]))\s*[,;:.]+\s*", " ", text).strip()
-    text = re.sub(r"\s+(?:and|or|with|in|at|of|the|a|an)(?=[.!?]|$)", "", text)
+    text = re.sub(r"(?:\s+(?:and|or|with|in|on|at|of|from|near|to|by|the|a|an))+(?=[.!?]|$)", "", text)
     return re.sub(r"(^|[.!?]\s+)([a-z])", lambda m: m[1] + m[2].upper(), text)
 
 
