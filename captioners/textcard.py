@@ -49,6 +49,11 @@ def _are_set(letters: NDArray[np.int32], boxes: NDArray[np.int32], height: int) 
         :, cv2.CC_STAT_AREA
     ].sum():
         return False
+    rows = np.zeros(height, bool)
+    for top, tall in letters[:, [cv2.CC_STAT_TOP, cv2.CC_STAT_HEIGHT]]:
+        rows[top : top + tall] = True
+    if rows.mean() > 0.75:  # no clear space between lines: spots all over the picture
+        return False
     feet = letters[:, cv2.CC_STAT_TOP] + letters[:, cv2.CC_STAT_HEIGHT]
     feet = np.sort(feet[alike])
     lines = np.split(feet, np.flatnonzero(np.diff(feet) > max(1.0, 0.35 * usual)) + 1)

@@ -220,7 +220,8 @@ def caption_scenes(
                 earlier = FrameRange(shared.start, shared.end)
                 row = find_caption(session, film.row.id, earlier, teller.revision)
                 text = new[shared.number].text if row is None else row.text
-                detail = {"shared_with": [shared.start, shared.end]}
+                began = row.detail.get("shared_with") if row is not None else None
+                detail = {"shared_with": began or [shared.start, shared.end]}
             else:
                 text = clean(new[scene.number].text)
                 detail = {"tags": tags[scene.number]} if tags[scene.number] else {}

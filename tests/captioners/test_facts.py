@@ -130,13 +130,14 @@ def test_another_file_is_no_measures(tmp_path: Path) -> None:
         MeasuredFilm.load(tmp_path / "n.npz")
 
 
-@pytest.mark.parametrize("kind", ["noise", "ramp", "bars", "flat", "stripes"])
+@pytest.mark.parametrize("kind", ["noise", "ramp", "bars", "flat", "stripes", "spots"])
 def test_test_pictures_are_no_text_cards(kind: str) -> None:
     rng = np.random.default_rng(1)
     pictures = {
         "noise": rng.integers(0, 256, (180, 320), np.uint8),
         "ramp": np.tile(np.linspace(0, 255, 320).astype(np.uint8), (180, 1)),
         "bars": np.tile((np.arange(320) // 40 * 30).astype(np.uint8), (180, 1)),
+        "spots": (rng.random((45, 80)) > 0.9).astype(np.uint8).repeat(4, 0).repeat(4, 1) * 255,
         "flat": np.full((180, 320), 40, np.uint8),
         "stripes": np.tile((np.arange(320) % 16 < 3).astype(np.uint8) * 255, (180, 1)),
     }
