@@ -1,9 +1,9 @@
 """Measures the facts: how many are stated, how many of those are wrong, and what measuring costs.
 
-    python -m benchmarks.facts --clips 60              on generated clips, everything known
-    python -m benchmarks.facts --films FILM...         what is stated of the scenes of films
-    python -m benchmarks.facts --labelled FOLDER       on scenes that a person looked at (real_facts.json)
-    python -m benchmarks.facts --cost FILM...          the share on top of the ingest pass
+python -m benchmarks.facts --clips 60              on generated clips, everything known
+python -m benchmarks.facts --films FILM...         what is stated of the scenes of films
+python -m benchmarks.facts --labelled FOLDER       on scenes that a person looked at (real_facts.json)
+python -m benchmarks.facts --cost FILM...          the share on top of the ingest pass
 """
 
 import argparse
@@ -73,7 +73,11 @@ def generated(count: int, seed: int) -> Tally:
         for clip in known_clips(count, seed):
             path = write_clip(clip, Path(folder) / "clip.mp4")
             film = measure(path)
-            tally.add(f"clip {clip.seed}", clip.truth, facts_of(film, FrameRange(0, clip.frames)).to_json())
+            tally.add(
+                f"clip {clip.seed}",
+                clip.truth,
+                facts_of(film, FrameRange(0, clip.frames)).to_json(),
+            )
     return tally
 
 
@@ -100,15 +104,23 @@ def show_films(films: list[Path]) -> None:
             target = Path(folder) / "measures.npz"
             with Measurer(target, info.video.rate or Fraction(25)) as measurer:
                 frames = measured(decode_all(path, info), measurer)
-                scenes = detect_scenes(frames, info.format, info.video.rate or Fraction(25), ShotSettings())
+                scenes = detect_scenes(
+                    frames, info.format, info.video.rate or Fraction(25), ShotSettings()
+                )
             film = MeasuredFilm.load(target)
         for scene in scenes:
-            print(path.name, [scene.start, scene.end], facts_of(film, FrameRange(scene.start, scene.end)).to_json())
+            print(
+                path.name,
+                [scene.start, scene.end],
+                facts_of(film, FrameRange(scene.start, scene.end)).to_json(),
+            )
 
 
 def cost(films: list[Path], rounds: int = 5) -> None:
     """Processor time of the whole process for one ingest pass, the least of some rounds."""
-    print("| film | frames | decode + checksums | + cuts | facts | share of decode | share of ingest |")
+    print(
+        "| film | frames | decode + checksums | + cuts | facts | share of decode | share of ingest |"
+    )
     print("| --- | ---: | ---: | ---: | ---: | ---: | ---: |")
     for path in films:
         info = probe(path)
@@ -127,7 +139,9 @@ def cost(films: list[Path], rounds: int = 5) -> None:
                             frames = index_film(path, info, writer)
                             passed = measured(frames, measurer) if facts else frames
                             if cuts:
-                                count = detect_scenes(passed, info.format, rate, ShotSettings())[-1].end
+                                count = detect_scenes(passed, info.format, rate, ShotSettings())[
+                                    -1
+                                ].end
                             else:
                                 for _frame in passed:
                                     pass
@@ -143,7 +157,9 @@ def cost(films: list[Path], rounds: int = 5) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--clips", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--films", type=Path, nargs="*", default=[])

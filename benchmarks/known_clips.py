@@ -139,7 +139,10 @@ def _leaves(rng: np.random.Generator, width: int, height: int, count: int) -> Pi
     return picture * shade[..., None]
 
 
-_WORDS = "THE LOST CITY A FILM BY AND SO THEY CAME TO RIVER NEXT MORNING WHEN ALL WAS QUIET".split()
+_WORDS_TEXT = """
+THE LOST CITY A FILM BY AND SO THEY CAME TO RIVER NEXT MORNING WHEN ALL WAS QUIET
+"""
+_WORDS = _WORDS_TEXT.split()
 
 
 def _card(rng: np.random.Generator, width: int, height: int) -> Picture:
@@ -147,14 +150,18 @@ def _card(rng: np.random.Generator, width: int, height: int) -> Picture:
     ink, ground = (0.92, 0.06) if rng.random() < 0.7 else (0.1, 0.85)
     picture = np.full((height, width), ground * 255, np.uint8)
     lines = int(rng.integers(2, 6))
-    font = int(rng.choice([cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX, cv2.FONT_HERSHEY_TRIPLEX]))
+    font = int(
+        rng.choice([cv2.FONT_HERSHEY_DUPLEX, cv2.FONT_HERSHEY_COMPLEX, cv2.FONT_HERSHEY_TRIPLEX])
+    )
     scale = height / 360 * rng.uniform(0.7, 1.1)
     for line in range(lines):
         text = " ".join(rng.choice(_WORDS, int(rng.integers(2, 4))))
         text = text if rng.random() < 0.5 else text.capitalize()
         (wide, _), _ = cv2.getTextSize(text, font, scale, 2)
         at = (max(4, (width - wide) // 2), round(height * (line + 1.2) / (lines + 1)))
-        cv2.putText(picture, text, at, font, scale, ink * 255, max(1, round(2 * scale)), cv2.LINE_AA)
+        cv2.putText(
+            picture, text, at, font, scale, ink * 255, max(1, round(2 * scale)), cv2.LINE_AA
+        )
     if rng.random() < 0.3:
         cv2.rectangle(picture, (12, 12), (width - 12, height - 12), ink * 255, 2)
     return np.repeat((picture / np.float32(255))[..., None], 3, axis=2)
@@ -201,7 +208,9 @@ def _view(canvas: Picture, clip: KnownClip, number: int) -> Picture:
     if zoom < 1:  # no aliasing where the picture shrinks
         canvas = cv2.GaussianBlur(canvas, (0, 0), 0.4 / zoom)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    return np.asarray(cv2.warpAffine(canvas, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT))
+    return np.asarray(
+        cv2.warpAffine(canvas, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT)
+    )
 
 
 def _with_subject(picture: Picture, subject: Picture, number: int, clip: KnownClip) -> Picture:

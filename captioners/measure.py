@@ -14,7 +14,7 @@ from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import av
 import cv2
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from captioners.textcard import is_text_card
 from restar.errors import MediaError
 
-__all__ = ["ALGORITHM", "Measurer", "MeasuredFilm", "measured"]
+__all__ = ["ALGORITHM", "MeasuredFilm", "Measurer", "measured"]
 
 ALGORITHM = 1  # rises whenever the same frames give other numbers
 SAMPLES_A_SECOND = 2
@@ -46,7 +46,7 @@ _NOTHING = np.zeros((), SAMPLE)
 for _name in SAMPLE.names[2:]:  # type: ignore[index]
     _NOTHING[_name] = np.nan
 
-Plane = NDArray[np.uint8] | NDArray[np.uint16]
+Plane = NDArray[Any]  # uint8, or uint16 in deeper formats
 Small = NDArray[np.uint8]
 
 _SMALL = 112  # width in pixels of the picture that motion and colour are measured on
@@ -66,8 +66,8 @@ class MeasuredFilm:
     over the cells of the picture. low, high: 2nd and 98th percentile of luma. chroma: how far colours
     stray from one hue (98th percentile, in levels); tint: how far that hue is from gray. pan, tilt: how
     the picture's content moved to the right and down since frame `before`, in picture widths; zoom: by
-    which part it grew; moved, farthest: median and second longest path of its points, in widths; agreed: part of the `points` that
-    followed one camera. grain: noise in flat places, levels, in one frame (grain) and between two
+    which part it grew; moved, farthest: median and second longest path of its points, in widths;
+    agreed: part of the `points` that followed one camera. grain: noise in flat places, levels, in one frame (grain) and between two
     (grain_still); flat: part of the blocks that were flat; acuity: fine against coarse detail. card:
     1 for a text card. What could not be measured is NaN.
     """
@@ -84,7 +84,9 @@ class MeasuredFilm:
                 frames, samples = data["frames"], data["samples"]
                 numerator, denominator = (int(n) for n in data["rate"])
         except (OSError, ValueError, KeyError) as error:
-            raise MediaError(f"{path}: not the measures of a film ({error}); measure again") from None
+            raise MediaError(
+                f"{path}: not the measures of a film ({error}); measure again"
+            ) from None
         if frames.dtype != FRAME or samples.dtype != SAMPLE:
             raise MediaError(f"{path}: measures of another version; measure the film again")
         return cls(frames, samples, Fraction(numerator, denominator))
@@ -163,7 +165,7 @@ class Measurer:
         sample["frame"], sample["before"] = self._count, self._sampled_at
         middle = picture.shrunk(_MIDDLE if full else _SMALL)
         size = _fitting(middle.shape[1], middle.shape[0], _SMALL)
-        small = cv2.resize(middle, size, interpolation=cv2.INTER_AREA) if full else middle
+        small = _area(middle, size) if full else middle
         if self._small is not None and self._small.shape == small.shape:
             for name, value in _motion(self._small, small).items():
                 sample[name] = value
@@ -257,8 +259,9 @@ class _Luma:
         """Codes as 0..255 of full scale, clipped, never wrapped round."""
         if not self._zero and self.gain == 1:
             return values.astype(np.uint8)
-        floats = cv2.subtract(values, (self._zero,), dtype=cv2.CV_32F)
-        return cv2.multiply(floats, (self.gain,), dtype=cv2.CV_8U)  # type: ignore[return-value]
+        arithmetic: Any = cv2  # its types know no scalars
+        floats = arithmetic.subtract(values, (self._zero,), dtype=cv2.CV_32F)
+        return np.asarray(arithmetic.multiply(floats, (self.gain,), dtype=cv2.CV_8U), np.uint8)
 
 
 _LIMITED, _FULL = 1, 2  # AVCOL_RANGE_MPEG, AVCOL_RANGE_JPEG
@@ -292,8 +295,8 @@ def _fitting(width: int, height: int, limit: int) -> tuple[int, int]:
 
 
 def _area(plane: Plane, size: tuple[int, int]) -> Plane:
-    """Shrink by averaging; large planes are thinned first where that loses nothing of note."""
-    return cv2.resize(np.ascontiguousarray(plane), size, interpolation=cv2.INTER_AREA)  # type: ignore[return-value]
+    """Shrink by averaging."""
+    return np.asarray(cv2.resize(np.ascontiguousarray(plane), size, interpolation=cv2.INTER_AREA))
 
 
 def _percentiles(small: Small) -> tuple[float, float]:
@@ -309,12 +312,12 @@ def _motion(before: Small, after: Small) -> dict[str, float]:
         return {}
     means = float(before.mean()), float(after.mean())
     if min(means) > 8:  # a flicker is no motion
-        after = cv2.convertScaleAbs(after, alpha=means[0] / means[1])
+        after = np.asarray(cv2.convertScaleAbs(after, alpha=means[0] / means[1]), np.uint8)
     columns, rows = 10, max(5, round(10 * height / width))
     xs = (np.arange(columns, dtype=np.float32) + 0.5) * width / columns
     ys = (np.arange(rows, dtype=np.float32) + 0.5) * height / rows
     start = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 1, 2)
-    end, found, error = cv2.calcOpticalFlowPyrLK(
+    end, found, error = cv2.calcOpticalFlowPyrLK(  # type: ignore[call-overload]
         before, after, start, None, winSize=(13, 13), maxLevel=3,
         criteria=(3, 6, 0.03), minEigThreshold=1e-3,
     )  # fmt: skip
@@ -378,12 +381,16 @@ def _texture(tiles: list[Small], before: list[Small] | None) -> dict[str, float]
         fine.append(_area_means(np.abs(cv2.Laplacian(tile, cv2.CV_32F)), blocks))
         coarse.append(_area_means(np.abs(cv2.Laplacian(quarter, cv2.CV_32F)), blocks))
     return {
-        **_noise(np.concatenate(grain), np.concatenate(level), np.concatenate(still or [np.zeros(0)])),
+        **_noise(
+            np.concatenate(grain), np.concatenate(level), np.concatenate(still or [np.zeros(0)])
+        ),
         "acuity": _acuity(np.concatenate(fine), np.concatenate(coarse)),
     }
 
 
-def _area_means(values: NDArray[np.float32] | Small, blocks: tuple[int, int]) -> NDArray[np.float32]:
+def _area_means(
+    values: NDArray[np.float32] | Small, blocks: tuple[int, int]
+) -> NDArray[np.float32]:
     means = cv2.resize(values, blocks, interpolation=cv2.INTER_AREA)
     return means.astype(np.float32).ravel()
 

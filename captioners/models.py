@@ -74,7 +74,7 @@ def find_model(name: str, weights: Path | None) -> Path:
     target = (weights or Path("weights")) / repository.rpartition("/")[2]
     raise CheckpointError(
         f"captioner transformers: model {name} is not here; get it with `hf download {repository} "
-        f"--local-dir {target}`, or choose captioner = \"facts\", which needs no model"
+        f'--local-dir {target}`, or choose captioner = "facts", which needs no model'
     )
 
 

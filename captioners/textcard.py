@@ -45,9 +45,10 @@ def _are_set(letters: NDArray[np.int32], boxes: NDArray[np.int32], height: int) 
     heights = letters[:, cv2.CC_STAT_HEIGHT].astype(float)
     usual = float(np.median(heights))
     alike = (heights > 0.5 * usual) & (heights < 1.8 * usual)
-    if alike.mean() < 0.7 or letters[:, cv2.CC_STAT_AREA].sum() < 0.5 * boxes[
-        :, cv2.CC_STAT_AREA
-    ].sum():
+    if (
+        alike.mean() < 0.7
+        or letters[:, cv2.CC_STAT_AREA].sum() < 0.5 * boxes[:, cv2.CC_STAT_AREA].sum()
+    ):
         return False
     rows = np.zeros(height, bool)
     for top, tall in letters[:, [cv2.CC_STAT_TOP, cv2.CC_STAT_HEIGHT]]:

@@ -9,6 +9,7 @@ caption. Weights are safetensors, no code of a model is run, nothing is download
 import gc
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -42,14 +43,18 @@ class Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str = Field(
-        default="smolvlm2-500m", max_length=500, description="A name of the table, owner/name, folder."
+        default="smolvlm2-500m",
+        max_length=500,
+        description="A name of the table, owner/name, folder.",
     )
     frames: int = Field(default=8, ge=1, le=32, description="Stills of a scene, evenly spread.")
     words: int = Field(default=80, ge=4, le=400, description="Most tokens that are generated.")
     instruction: str = Field(default=INSTRUCTION, max_length=2_000, description="What is asked.")
     batch: int = Field(default=2, ge=1, le=64, description="Scenes at a time.")
     device: str = Field(
-        default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$", description="auto, cpu, cuda, cuda:1"
+        default="auto",
+        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
+        description="auto, cpu, cuda, cuda:1",
     )
     dtype: str = Field(
         default="auto", pattern="^(auto|float32|float16|bfloat16)$",
@@ -146,7 +151,7 @@ class Vision:
             self.free()
             raise PluginError(
                 f"captioner transformers: {options.model} does not fit into the memory of "
-                f"{options.device}; set fewer frames, batch = 1, a smaller model or device = \"cpu\""
+                f'{options.device}; set fewer frames, batch = 1, a smaller model or device = "cpu"'
             ) from error
 
     def _load(self, options: Options) -> tuple[Any, Any]:
@@ -185,13 +190,13 @@ def _place(options: Options) -> tuple[Any, Any]:
 
 def _from_folder(folder: Path, dtype: Any) -> tuple[Any, Any]:
     try:
-        import transformers
+        transformers: Any = import_module("transformers")
     except ImportError:
         raise PluginError(
             "captioner transformers needs torch and transformers: pip install 'restar[star]'"
         ) from None
     safe = {"local_files_only": True, "trust_remote_code": False}
-    with _quiet(transformers):
+    with _quiet():
         try:
             processor = transformers.AutoProcessor.from_pretrained(folder, **safe)
             config = transformers.AutoConfig.from_pretrained(folder, **safe)
@@ -201,9 +206,13 @@ def _from_folder(folder: Path, dtype: Any) -> tuple[Any, Any]:
             raise PluginError(f"captioner transformers: {folder.name}: {error}") from None
         except Exception as error:  # a folder from outside: any part of it may be wrong
             reason = str(error).strip().splitlines()[0] if str(error).strip() else "not readable"
-            raise CheckpointError(f"{folder}: can't be loaded as a captioning model: {reason}") from None
+            raise CheckpointError(
+                f"{folder}: can't be loaded as a captioning model: {reason}"
+            ) from None
     if not hasattr(processor, "tokenizer"):
-        raise CheckpointError(f"{folder}: its processor has no tokenizer; copy the whole repository")
+        raise CheckpointError(
+            f"{folder}: its processor has no tokenizer; copy the whole repository"
+        )
     processor.tokenizer.padding_side = "left"  # so that all of a batch go on at the same place
     return processor, model.eval()
 
@@ -221,10 +230,9 @@ def _class_for(transformers: Any, config: Any) -> Any:
 
 
 @contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
+def _quiet() -> Iterator[None]:
     """Loading tells restar's user nothing: no bars, no advice for programmers."""
-    from transformers.utils import logging
-
+    logging: Any = import_module("transformers.utils.logging")
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -280,7 +288,9 @@ def _generate(model: Any, inputs: Any, options: Options) -> Any:
     import torch
 
     moved = {
-        name: value.to(device=model.device, dtype=model.dtype if value.is_floating_point() else None)
+        name: value.to(
+            device=model.device, dtype=model.dtype if value.is_floating_point() else None
+        )
         for name, value in inputs.items()
         if isinstance(value, torch.Tensor)
     }

@@ -27,7 +27,9 @@ def caption(
     caption_: Annotated[
         str | None,
         typer.Option(
-            "--caption", metavar="TEXT", help="Correct their caption; the recipe makes the prompt of it."
+            "--caption",
+            metavar="TEXT",
+            help="Correct their caption; the recipe makes the prompt of it.",
         ),
     ] = None,
     again: Annotated[
@@ -51,7 +53,9 @@ def caption(
     edit = Edit(set_, caption_, again)
     edit.check()
     if (set_ is not None or caption_ is not None) and not scenes:
-        raise UsageError("--set and --caption need --scenes: say whose words they are, as in 3,14,20-22")
+        raise UsageError(
+            "--set and --caption need --scenes: say whose words they are, as in 3,14,20-22"
+        )
     numbers = parse_scenes(scenes) if scenes else ()
     chosen = chosen_recipe(recipe, None, None, None) if recipe else None
     with open_house_here() as house, progress_shown():
@@ -82,7 +86,9 @@ def _show(told: "Captioned") -> None:
         if one["left_out"]:
             notes.append(f"left out: {', '.join(one['left_out'])}")
         if one["cut"]:
-            notes.append(f"cut after {one['tokens']} of {one['limit']} tokens: {_short(one['cut'])}")
+            notes.append(
+                f"cut after {one['tokens']} of {one['limit']} tokens: {_short(one['cut'])}"
+            )
         if one["tags"]:
             notes.append("tags: " + ", ".join(tag["tag"] for tag in one["tags"]))
         cells = (one["caption"], prompt, "; ".join(notes))
@@ -90,7 +96,9 @@ def _show(told: "Captioned") -> None:
         shown.add_row(str(one["scene"]), frames, *map(escape, cells))
     Console().print(shown)
     if any(one["captioner"].startswith("facts") for one in told.scenes):
-        stderr().print("restar: captions by `facts` are a template filled with measures", markup=False)
+        stderr().print(
+            "restar: captions by `facts` are a template filled with measures", markup=False
+        )
 
 
 def _short(text: str) -> str:

@@ -108,19 +108,20 @@ def caption_film(
     with house.catalog.read() as session:
         shown = {scene.number: scene for scene in restoration_scenes(session, restoration.id)}
         listed = [_told(session, teller, shown[scene.number]) for scene in asked]
-    return Captioned(
-        film.row.id, restoration.id, chosen.name, teller.name, teller.why, listed
-    )
+    return Captioned(film.row.id, restoration.id, chosen.name, teller.name, teller.why, listed)
 
 
 def _recipe_of(house: House, film: OpenFilm) -> Recipe:
     with house.catalog.read() as session:
         recipes = {
-            row.recipe_sha256: recipe_of(session, row) for row in restorations_of(session, film.row.id)
+            row.recipe_sha256: recipe_of(session, row)
+            for row in restorations_of(session, film.row.id)
         }
     if len(recipes) > 1:
         names = ", ".join(sorted({recipe.name for recipe in recipes.values()}))
-        raise UsageError(f"{film.path.name}: was restored by several recipes ({names}); name one by --recipe")
+        raise UsageError(
+            f"{film.path.name}: was restored by several recipes ({names}); name one by --recipe"
+        )
     return next(iter(recipes.values()), None) or load_recipe("default")
 
 

@@ -1,7 +1,7 @@
 """From a caption to the prompt that guides a restorer: a policy that leaves out what makes it invent.
 
 A caption is data. It comes from a model, a file or a person; it is cleaned of what is no text, put into
-the recipe's template in one pass (braces in it stay braces), and cut where the restorer would not read on.
+the recipe's template in one pass (braces in it stay braces), and cut where the restorer stops reading.
 Names of places, brands and persons, and lettering read off a picture, are left out of what a captioner
 said, because a model that is told them draws them. Whatever was left out is in the record.
 """
@@ -78,8 +78,8 @@ def make_prompt(
     `values` holds caption, facts and condition; `source` says whose words they are. `count` counts
     tokens as the restorer's own tokenizer does; without it they are estimated, rather too many.
     """
-    caption, left_out = clean(values.get("caption", "")), []
-    caption, left_out = without_names(caption, block, allow, known=names_blocked)
+    said = clean(values.get("caption", ""))
+    caption, left_out = without_names(said, block, allow, known=names_blocked)
     filled = {**{name: clean(values.get(name, "")) for name in FIELDS}, "caption": caption}
     text = clean(_FIELD.sub(lambda match: filled[match[1]], template))
     kept, cut = _cut(text, limit, count or estimated_tokens)
@@ -147,10 +147,11 @@ def without_names(
     return (_mended(text), left_out) if left_out else (text, [])
 
 
-_NO_NAMES = frozenset(
-    "i i'm i'd tv dvd 3d monday tuesday wednesday thursday friday saturday sunday january february march "
-    "april june july august september october november december christmas easter".split()
-)
+_NO_NAMES_TEXT = """
+i i'm i'd tv dvd 3d monday tuesday wednesday thursday friday saturday sunday january february
+march april june july august september october november december christmas easter
+"""
+_NO_NAMES = frozenset(_NO_NAMES_TEXT.split())
 _BEFORE = (
     r"(?:\b(?:in|at|from|near|of|by|to|outside|inside|named|called|like|featuring|starring)\s+)?"
     r"(?:\b(?:the|a|an)\s+)?"
@@ -184,7 +185,9 @@ def _mended(text: str) -> str:
     text = re.sub(r"\s+([,.;:!?])", r"\1", text)
     text = re.sub(r"([,;:])(?=[.!?]|$)", "", text)
     text = re.sub(r"(?:^|(?<=[.!?]))\s*[,;:.]+\s*", " ", text).strip()
-    text = re.sub(r"(?:\s+(?:and|or|with|in|on|at|of|from|near|to|by|the|a|an))+(?=[.!?]|$)", "", text)
+    text = re.sub(
+        r"(?:\s+(?:and|or|with|in|on|at|of|from|near|to|by|the|a|an))+(?=[.!?]|$)", "", text
+    )
     return re.sub(r"(^|[.!?]\s+)([a-z])", lambda m: m[1] + m[2].upper(), text)
 
 

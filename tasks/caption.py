@@ -77,7 +77,12 @@ class Teller:
     """
 
     def __init__(
-        self, house: House, film: OpenFilm, recipe: Recipe, plan: Plan, members: Members | None = None
+        self,
+        house: House,
+        film: OpenFilm,
+        recipe: Recipe,
+        plan: Plan,
+        members: Members | None = None,
     ) -> None:
         self.house, self.film, self.recipe, self.plan = house, film, recipe, plan
         self._listeners = [
@@ -102,7 +107,9 @@ class Teller:
     def look(self, scene: RestorationSceneRow, scenes: Sequence[RestorationSceneRow]) -> None:
         """Have a scene captioned, and as many of the following ones of `scenes` as make a batch."""
         count = int(getattr(self.member, "batch", lambda _options: 1)(self.options))
-        waiting = [one for one in scenes if one.number >= scene.number and self._caption(one) is None]
+        waiting = [
+            one for one in scenes if one.number >= scene.number and self._caption(one) is None
+        ]
         if waiting:
             caption_scenes(self, scenes, waiting[:count], number=scene.number)
 
@@ -197,13 +204,15 @@ def caption_scenes(
         for scene in wanted:
             stills = stills_of(teller, scene)
             before = next((one for one in scenes if one.number == scene.number - 1), None)
-            if before is not None and _said_already(teller, before, wanted):
-                if near_identical(stills, stills_of(teller, before)):
-                    same[scene.number] = before
-                    advance(1)
-                    continue
-            looked.append((scene, stills))
             advance(1)
+            if (
+                before is not None
+                and _said_already(teller, before, wanted)
+                and near_identical(stills, stills_of(teller, before))
+            ):
+                same[scene.number] = before
+            else:
+                looked.append((scene, stills))
     views = [
         SceneView(tuple(stills), teller.view(scene).facts, scene.number, film.path)
         for scene, stills in looked
@@ -265,7 +274,9 @@ def _said_already(
         return find_caption(session, teller.film.row.id, frames, teller.revision) is not None
 
 
-def _first_of(same: dict[int, RestorationSceneRow], scene: RestorationSceneRow) -> RestorationSceneRow:
+def _first_of(
+    same: dict[int, RestorationSceneRow], scene: RestorationSceneRow
+) -> RestorationSceneRow:
     """The scene that a row of near-identical ones began with."""
     while scene.number in same:
         scene = same[scene.number]

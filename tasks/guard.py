@@ -49,9 +49,13 @@ def guard_take(teller: Teller, scene: RestorationSceneRow, take: TakeRow) -> Gua
     view = SceneView(tuple(stills), teller.view(scene).facts, scene.number)
     now = clean(describe(teller.member, [view], teller.options)[0].text)
     tower = getattr(teller.member, "tower", None)
-    found = likeness(said, now, None if tower is None else lambda words: tower(words, teller.options))
+    found = likeness(
+        said, now, None if tower is None else lambda words: tower(words, teller.options)
+    )
     if found is None:
-        return Guarded(_score(None, "not applicable: the caption names nothing to compare", said, now))
+        return Guarded(
+            _score(None, "not applicable: the caption names nothing to compare", said, now)
+        )
     score = _score(found.value, f"compared by {found.means}", said, now)
     return Guarded(score, (FLAG,) if found.drifted else ())
 

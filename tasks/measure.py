@@ -1,4 +1,4 @@
-"""The measures of a film: made in the decode pass of ingest, or, for a film known before, in one of theirs.
+"""The measures of a film: made in the decode pass of ingest, or later in one of their own.
 
 They lie in the store as a series over all frames, so facts of any scenes, and of those of another shot
 list tomorrow, are read from it without touching the film.
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-from catalog.captions import find_measure, record_measure
 from captioners.measure import ALGORITHM, MeasuredFilm, Measurer, measured
 from captioners.scenefacts import SceneFacts, facts_of
+from catalog.captions import find_measure, record_measure
 from media.frames import decode_all
 from restar.errors import StoreError
 from restar.progress import track

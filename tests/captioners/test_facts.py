@@ -101,7 +101,9 @@ def test_a_film_without_frames_has_no_facts(tmp_path: Path) -> None:
 
 def test_a_short_scene_after_a_cut_has_a_full_sample(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    looks = [rng.integers(0, 256, (12, 16, 3), np.uint8).repeat(6, 0).repeat(6, 1) for _ in range(4)]
+    looks = [
+        rng.integers(0, 256, (12, 16, 3), np.uint8).repeat(6, 0).repeat(6, 1) for _ in range(4)
+    ]
     film = measured(tmp_path / "m.npz", frames([looks[n // 10] for n in range(40)]))
     for start in range(0, 40, 10):
         assert facts_of(film, FrameRange(start, start + 10)).colour == "colour"

@@ -1,4 +1,4 @@
-"""The captioner `transformers`, on tiny models: files, processor, batch, generate, devices, bad folders."""
+"""The captioner `transformers`, on tiny models: processor, batch, generate, devices, bad folders."""
 
 import gc
 import json
@@ -221,7 +221,8 @@ def test_too_little_memory_says_what_to_change(
 def test_what_is_said_is_cleaned(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     for path in ("_chat", "_plain"):
         monkeypatch.setattr(
-            f"captioners.vision.{path}", lambda *_: ["  a\x00 <b>man</b>\n\x1b[31m walks " + "x" * 20_000]
+            f"captioners.vision.{path}",
+            lambda *_: ["  a\x00 <b>man</b>\n\x1b[31m walks " + "x" * 20_000],
         )
     text = Vision().caption(scene(1).stills, options).text
     assert text.startswith("a <b>man</b> [31m walks xxx")

@@ -29,7 +29,14 @@ def test_a_revision_s_caption_is_recorded_once(catalog: Catalog, film_id: str) -
     for text in ("a street", "another"):
         with catalog.begin() as session:
             row = record_caption(
-                session, film_id, FRAMES, "m-1", text, captioner="m", made_by="me", detail={"tags": []}
+                session,
+                film_id,
+                FRAMES,
+                "m-1",
+                text,
+                captioner="m",
+                made_by="me",
+                detail={"tags": []},
             )
             assert row.text == "a street"
     with catalog.read() as session:

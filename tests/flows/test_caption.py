@@ -60,7 +60,9 @@ def looked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Numbers of the scenes that a model was shown, in order; it says what color is on top."""
     numbers: list[int] = []
 
-    def describe(self: Vision, scenes: Sequence[SceneView], options: dict[str, Any]) -> list[Caption]:
+    def describe(
+        self: Vision, scenes: Sequence[SceneView], options: dict[str, Any]
+    ) -> list[Caption]:
         numbers.extend(scene.number for scene in scenes)
         said = []
         for scene in scenes:
@@ -120,7 +122,9 @@ def test_a_corrected_caption_belongs_to_the_film_and_makes_the_prompt(
     del restored[:]
     caption_film(house, scenes, numbers=[1], edit=Edit(caption="a horse in Paris"))
     restore_film(house, scenes, Order(mine, tmp_path / "out"))
-    assert restored == [(0, "Seen: a horse in Paris")], "a person's names are that person's business"
+    assert restored == [(0, "Seen: a horse in Paris")], (
+        "a person's names are that person's business"
+    )
     other = recipe('captioner = "fixed"\ntext = "x"', name="other")
     told = caption_film(house, scenes, other, [1])
     assert told.scenes[0]["caption"] == "a horse in Paris"
@@ -181,7 +185,9 @@ def test_a_take_of_another_content_is_flagged_with_both_texts(
 ) -> None:  # fmt: skip
     seen: set[int] = set()
 
-    def describe(self: Vision, views: Sequence[SceneView], options: dict[str, Any]) -> list[Caption]:
+    def describe(
+        self: Vision, views: Sequence[SceneView], options: dict[str, Any]
+    ) -> list[Caption]:
         said = []
         for view in views:
             again = view.number in seen and drifts and view.number == 2
@@ -201,7 +207,10 @@ def test_a_take_of_another_content_is_flagged_with_both_texts(
     flags = {scene.number: scene.flags for scene in rows(house, scenes)}
     assert flags == {1: [], 2: ["caption-drift"] if drifts else [], 3: [], 4: []}
     summary = drift_of(house, scenes)[2]
-    assert (summary["source"], summary["take"]) == ("a horse", "boat" if drifts else "a grainy horse")
+    assert (summary["source"], summary["take"]) == (
+        "a horse",
+        "boat" if drifts else "a grainy horse",
+    )
 
 
 def drift_of(house: House, film: Path) -> dict[int, dict[str, Any]]:
@@ -269,9 +278,7 @@ def test_ingest_measures_and_an_older_film_is_measured_once(
     import tasks.measure
 
     original = tasks.measure.decode_all
-    monkeypatch.setattr(
-        tasks.measure, "decode_all", lambda *a: decoded.append(1) or original(*a)
-    )
+    monkeypatch.setattr(tasks.measure, "decode_all", lambda *a: decoded.append(1) or original(*a))
     first = caption_film(house, scenes)
     assert decoded == [], "ingest's own pass has measured"
     with house.catalog.begin() as session:
