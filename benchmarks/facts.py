@@ -14,6 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 from benchmarks.known_clips import known_clips, write_clip
@@ -55,13 +56,13 @@ class Tally:
             print("wrong: {}: {} is {}, stated {}".format(*one))
 
 
-def measure(path: Path) -> MeasuredFilm:
-    """Measure a whole film."""
+def measure(path: Path, frames: int | None = None) -> MeasuredFilm:
+    """Measure a film, or its first frames."""
     info = probe(path)
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "measures.npz"
         with Measurer(target, info.video.rate or Fraction(25)) as measurer:
-            for _ in measured(decode_all(path, info), measurer):
+            for _ in measured(islice(decode_all(path, info), frames), measurer):
                 pass
         return MeasuredFilm.load(target)
 
@@ -90,7 +91,7 @@ def labelled(folder: Path) -> Tally:
         if not paths:
             print(f"{name}: not below {folder}", file=sys.stderr)
             continue
-        film = measure(paths[0])
+        film = measure(paths[0], max(scene["frames"][1] for scene in scenes))
         for scene in scenes:
             stated = facts_of(film, FrameRange(*scene["frames"])).to_json()
             tally.add(f"{name} {scene['frames']}", scene["truth"], stated)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
+from struct import Struct
 from types import TracebackType
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from captioners.camera import MOTION_WIDTH, motion_between
 from captioners.textcard import is_text_card
 from restar.errors import MediaError
 
@@ -29,6 +31,7 @@ __all__ = ["ALGORITHM", "MeasuredFilm", "Measurer", "measured"]
 ALGORITHM = 1  # rises whenever the same frames give other numbers
 SAMPLES_A_SECOND = 2
 
+_FRAME = Struct("<3f")
 FRAME = np.dtype([("mean", "<f4"), ("spread", "<f4"), ("change", "<f4")])
 SAMPLE = np.dtype(
     [("frame", "<i8"), ("before", "<i8")]
@@ -49,7 +52,6 @@ for _name in SAMPLE.names[2:]:  # type: ignore[index]
 Plane = NDArray[Any]  # uint8, or uint16 in deeper formats
 Small = NDArray[np.uint8]
 
-_SMALL = 112  # width in pixels of the picture that motion and colour are measured on
 _MIDDLE = 320  # and the one that letters are looked for in
 _FULL_EVERY = 2  # of the samples, all is measured on every second, and a moment after each jump
 _JUMP, _SETTLED = 14.0, 2  # levels of a jump (a cut, most likely); frames until after it
@@ -67,8 +69,8 @@ class MeasuredFilm:
     stray from one hue (98th percentile, in levels); tint: how far that hue is from gray. pan, tilt: how
     the picture's content moved to the right and down since frame `before`, in picture widths; zoom: by
     which part it grew; moved, farthest: median and second longest path of its points, in widths;
-    agreed: part of the `points` that followed one camera. grain: noise in flat places, levels, in one frame (grain) and between two
-    (grain_still); flat: part of the blocks that were flat; acuity: fine against coarse detail. card:
+    agreed: part of the `points` that followed one camera. grain: noise in flat places, levels, in one
+    frame (grain) and between two (grain_still); flat: part of the blocks that were flat; acuity: fine against coarse detail. card:
     1 for a text card. What could not be measured is NaN.
     """
 
@@ -148,7 +150,7 @@ class Measurer:
             change = _median(difference) * picture.gain
         self._cells = cells
         record = (picture.level(mean[0, 0]), spread[0, 0] * picture.gain, change)
-        self._frames.write(np.array(record, FRAME).tobytes())
+        self._frames.write(_FRAME.pack(*record))
         if self._count == self._next:
             self._sample(picture, self._count == self._full_at)
         full_next = self._count + 1 == self._next == self._full_at
@@ -163,11 +165,11 @@ class Measurer:
     def _sample(self, picture: "_Luma", full: bool) -> None:
         sample = _NOTHING.copy()
         sample["frame"], sample["before"] = self._count, self._sampled_at
-        middle = picture.shrunk(_MIDDLE if full else _SMALL)
-        size = _fitting(middle.shape[1], middle.shape[0], _SMALL)
+        middle = picture.shrunk(_MIDDLE if full else MOTION_WIDTH)
+        size = _fitting(middle.shape[1], middle.shape[0], MOTION_WIDTH)
         small = _area(middle, size) if full else middle
         if self._small is not None and self._small.shape == small.shape:
-            for name, value in _motion(self._small, small).items():
+            for name, value in motion_between(self._small, small).items():
                 sample[name] = value
         if full:
             sample["low"], sample["high"] = _percentiles(small)
@@ -305,59 +307,6 @@ def _percentiles(small: Small) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _motion(before: Small, after: Small) -> dict[str, float]:
-    """Fit content's shift and growth to the paths of a grid of points; widths and parts."""
-    height, width = after.shape
-    if min(height, width) < 24:
-        return {}
-    means = float(before.mean()), float(after.mean())
-    if min(means) > 8:  # a flicker is no motion
-        after = np.asarray(cv2.convertScaleAbs(after, alpha=means[0] / means[1]), np.uint8)
-    columns, rows = 10, max(5, round(10 * height / width))
-    xs = (np.arange(columns, dtype=np.float32) + 0.5) * width / columns
-    ys = (np.arange(rows, dtype=np.float32) + 0.5) * height / rows
-    start = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 1, 2)
-    end, found, error = cv2.calcOpticalFlowPyrLK(  # type: ignore[call-overload]
-        before, after, start, None, winSize=(13, 13), maxLevel=3,
-        criteria=(3, 6, 0.03), minEigThreshold=1e-3,
-    )  # fmt: skip
-    good = (found.ravel() == 1) & (error.ravel() < 12)
-    count = int(good.sum())
-    if count < 12:
-        return {"points": float(count)}
-    at = (start[good, 0] - (width / 2, height / 2)) / width
-    path = (end[good, 0] - start[good, 0]) / width
-    pan, tilt, zoom, agreed = _similarity(at, path)
-    lengths = np.sort(np.hypot(path[:, 0], path[:, 1]))
-    return {
-        "pan": pan, "tilt": tilt, "zoom": zoom, "agreed": agreed,
-        "moved": float(lengths[count // 2]), "farthest": float(lengths[count - 2]),
-        "points": float(count),
-    }  # fmt: skip
-
-
-def _similarity(at: NDArray[np.float32], path: NDArray[np.float32]) -> tuple[float, ...]:
-    """Return shift x, y, growth and the part of the points that agree, by reweighted least squares.
-
-    Points and paths are complex numbers: a path is shift + (growth + i turn) * point.
-    """
-    points = at[:, 0] + 1j * at[:, 1]
-    paths = path[:, 0] + 1j * path[:, 1]
-    shift, growth = complex(np.median(path[:, 0]), np.median(path[:, 1])), 0j
-    for _ in range(4):
-        far = np.abs(paths - shift - growth * points)
-        scale = max(_AGREES, 1.5 * float(np.median(far)))
-        weight = 1 / (1 + (far / scale) ** 2) ** 2
-        weight /= weight.sum()
-        centre, middle = weight @ points, weight @ paths
-        around = points - centre
-        growth = (weight * around.conj()) @ (paths - middle) / (weight @ np.abs(around) ** 2 + 1e-9)
-        shift = middle - growth * centre
-    agreed = float(np.mean(np.abs(paths - shift - growth * points) < _AGREES))
-    return float(shift.real), float(shift.imag), float(growth.real), agreed
-
-
-_AGREES = 1.2 / _SMALL  # widths by which a point may be off a camera's path
 _IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 _BLOCK = 12
 
