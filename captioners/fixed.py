@@ -43,7 +43,7 @@ class Fixed:
 
     def caption(self, stills: Sequence[NDArray[np.uint8]], options: dict[str, Any]) -> Caption:
         """Return the text, whatever the stills show."""
-        return Caption(_checked(options).text, self.revision(options))
+        return Caption(_checked(options).text, self.revision(options), "fixed")
 
 
 def _checked(options: dict[str, Any]) -> Options:

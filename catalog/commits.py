@@ -34,6 +34,7 @@ from catalog.restorations import (
     lock_restoration,
     restoration_scenes,
     select_take,
+    set_words,
 )
 from catalog.types import insert_missing, now, plain_text
 from restar.hashing import sha256_of
@@ -140,14 +141,23 @@ def reuse_take(session: Session, lease: Lease, take_key: str) -> TakeRow | None:
 
 
 def commit_caption(
-    session: Session, lease: Lease, caption: str, prompt: str, captioner: str = ""
+    session: Session,
+    lease: Lease,
+    caption: str,
+    prompt: str,
+    captioner: str = "",
+    *,
+    record: Mapping[str, Any] | None = None,
+    marks: Sequence[str] = (),
 ) -> None:
     """Record a scene's caption and the prompt made of it. `want` follows, in the same transaction."""
     finish(session, lease)
     lock_restoration(session, _restoration(lease))
-    row = session.get_one(RestorationSceneRow, (_restoration(lease), lease.scene_number))
-    row.caption, row.prompt, row.captioner = caption, prompt, captioner
-    session.flush()
+    assert lease.scene_number is not None  # noqa: S101  a caption job names its scene
+    set_words(
+        session, _restoration(lease), lease.scene_number, caption=caption, captioner=captioner,
+        prompt=prompt, record=record, marks=marks,
+    )  # fmt: skip
 
 
 def commit_scores(

@@ -39,6 +39,7 @@ __all__ = [
     "OPEN",
     "AgentRow",
     "Base",
+    "CaptionRow",
     "EnvironmentRow",
     "EventRow",
     "FilmRow",
@@ -48,6 +49,7 @@ __all__ = [
     "MasterRow",
     "MasterState",
     "MasterTakeRow",
+    "MeasureRow",
     "MetricLicenceRow",
     "ModelLicenceRow",
     "RecipeRow",
@@ -127,6 +129,37 @@ class SceneRow(Base):
     end: Mapped[int] = mapped_column("end_frame", BigInteger)
 
 
+class MeasureRow(Base):
+    """Where the series lies that a version of a measure gave for every frame of a film."""
+
+    __tablename__ = "measure"
+
+    film_id: Mapped[str] = mapped_column(ForeignKey("film.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(32), primary_key=True)
+    algorithm: Mapped[int] = mapped_column(primary_key=True)
+    series_sha256: Mapped[str] = mapped_column(Sha256)
+    measured_at: Mapped[datetime] = mapped_column(default=now())
+
+
+class CaptionRow(Base):
+    """What a captioner's revision, or a person, said of frames [start, end) of a film."""
+
+    __tablename__ = "caption"
+    __table_args__ = (
+        CheckConstraint("start_frame >= 0 AND end_frame > start_frame", name="range"),
+    )
+
+    film_id: Mapped[str] = mapped_column(ForeignKey("film.id"), primary_key=True)
+    start: Mapped[int] = mapped_column("start_frame", BigInteger, primary_key=True)
+    end: Mapped[int] = mapped_column("end_frame", BigInteger, primary_key=True)
+    revision: Mapped[str] = mapped_column(String(255), primary_key=True)
+    captioner: Mapped[str]
+    text: Mapped[str]
+    detail: Mapped[Json] = mapped_column(default=dict)
+    made_by: Mapped[str]
+    made_at: Mapped[datetime] = mapped_column(default=now())
+
+
 class RecipeRow(Base):
     """A recipe as it was written (`text`) and as it was understood (`resolved`)."""
 
@@ -171,6 +204,8 @@ class RestorationSceneRow(Base):
     caption: Mapped[str | None]
     captioner: Mapped[str] = mapped_column(default="")
     prompt: Mapped[str | None]
+    prompt_record: Mapped[Json | None] = mapped_column(JSON(none_as_null=True))
+    marks: Mapped[list[str]] = mapped_column(default=list)
     wanted_spec: Mapped[Json | None] = mapped_column(JSON(none_as_null=True))
     wanted_take_key: Mapped[str | None] = mapped_column(Sha256, index=True)
     flags: Mapped[list[str]] = mapped_column(default=list)

@@ -4,6 +4,7 @@ A scene's wish is a spec, and so a take key. A take of that key which is there i
 whichever restoration it was made for; only a take that is not there becomes a job.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import delete, or_, select, update
@@ -23,7 +24,7 @@ from catalog.models import (
     TakeState,
 )
 from catalog.shots import scenes_of
-from catalog.types import insert_missing, now
+from catalog.types import insert_missing, now, plain_text
 from restar.errors import UsageError
 from restar.hashing import sha256_of
 from restar.recipe import Recipe
@@ -42,6 +43,7 @@ __all__ = [
     "selected_takes",
     "set_output",
     "set_overrides",
+    "set_words",
     "want",
 ]
 
@@ -100,6 +102,34 @@ def set_overrides(
     """Record what a person changed for one scene against the recipe, such as {"seed": 7}."""
     _scene(session, restoration_id, scene).overrides = overrides
     session.flush()
+
+
+def set_words(
+    session: Session,
+    restoration_id: str,
+    scene: int,
+    *,
+    caption: str,
+    captioner: str,
+    prompt: str,
+    record: Mapping[str, Any] | None = None,
+    marks: Sequence[str] = (),
+) -> bool:
+    """Record a scene's caption (by a captioner's revision), the prompt made of it and how, and marks.
+
+    Returns whether any of it is new.
+    """
+    row = _scene(session, restoration_id, scene)
+    new = {
+        "caption": plain_text(caption), "captioner": captioner, "prompt": plain_text(prompt),
+        "prompt_record": dict(record) if record else None, "marks": list(marks),
+    }  # fmt: skip
+    if all(getattr(row, name) == value for name, value in new.items()):
+        return False
+    for name, value in new.items():
+        setattr(row, name, value)
+    session.flush()
+    return True
 
 
 def want(

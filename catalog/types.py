@@ -98,5 +98,6 @@ def insert_missing(
     columns = {mapper.attrs[name].columns[0].key: value for name, value in values.items()}
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     statement = dialect.insert(mapper.local_table).values(columns)
-    statement = statement.on_conflict_do_nothing(index_elements=unique)
+    keys = [mapper.attrs[name].columns[0].name for name in unique]
+    statement = statement.on_conflict_do_nothing(index_elements=keys)
     return session.execute(statement.returning(mapper.primary_key[0])).first() is not None

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli import events, preview, recipes, restore, roundtrip, shots, status
+from cli import caption, events, preview, recipes, restore, roundtrip, shots, status
 from cli.degrade import degrade
 from cli.doctor import doctor
 from cli.parity import parity
@@ -45,6 +45,7 @@ _RUN, _LOOK, _CARE = "Restore", "Look", "Care"
 app.command("restore", rich_help_panel=_RUN)(restore.restore)
 app.command("preview", rich_help_panel=_RUN)(preview.preview)
 app.command("shots", rich_help_panel=_RUN)(shots.shots)
+app.command("caption", rich_help_panel=_RUN)(caption.caption)
 app.command("status", rich_help_panel=_LOOK)(status.status)
 app.command("events", rich_help_panel=_LOOK)(events.events)
 app.command("recipes", rich_help_panel=_LOOK)(recipes.recipes)

@@ -50,8 +50,9 @@ from restar.progress import Advance, track
 from restar.recipe import Recipe
 from restar.spec import Spec
 from restar.timeline import FrameRange
-from tasks.caption import caption_scene
+from tasks.caption import Members, Teller
 from tasks.environment import environment
+from tasks.guard import guard_take, guard_wanted
 from tasks.house import House, OpenFilm, open_film
 from tasks.plan import plan_restoration
 from tasks.restore import Workshop, restore_scene
@@ -78,6 +79,7 @@ class _Bench:
     house: House
     workshop: Workshop = field(default_factory=Workshop)
     films: dict[str, OpenFilm] = field(default_factory=dict)
+    members: Members = field(default_factory=Members)
 
     def film(self, film_id: str) -> OpenFilm:
         if film_id not in self.films:
@@ -179,6 +181,7 @@ def _do(bench: _Bench, lease: Lease) -> None:
 
 
 def _restore(bench: _Bench, lease: Lease, film: OpenFilm) -> None:
+    bench.members.free()  # what captions does not need memory while takes are made
     house, key = bench.house, str(lease.payload["take_key"])
     spec = Spec.from_json(lease.payload["spec"])
     scene, recipe = _scene(house, lease), _recipe(house, lease)
@@ -211,7 +214,8 @@ def _restore(bench: _Bench, lease: Lease, film: OpenFilm) -> None:
 
 def _score(bench: _Bench, lease: Lease, film: OpenFilm) -> None:
     house, key = bench.house, str(lease.payload["take_key"])
-    wanted = _recipe(house, lease).score
+    recipe = _recipe(house, lease)
+    wanted = recipe.score
     with house.catalog.read() as session:
         take = find_take(session, key)
     if take is None:  # it was lost meanwhile; its remaking queues this again
@@ -223,26 +227,38 @@ def _score(bench: _Bench, lease: Lease, film: OpenFilm) -> None:
         NewScore(metric=one.metric, summary=one.summary, series_sha256=one.series_sha256)
         for one in scored
     ]
+    flags = flags_of(scored, wanted)
+    if guard_wanted(recipe):
+        teller = Teller(house, film, recipe, plan_restoration(film, recipe), bench.members)
+        guarded = guard_take(teller, _scene(house, lease), take)
+        scores.append(guarded.score)
+        flags += guarded.flags
     with house.catalog.begin() as session:
-        commit_scores(session, lease, key, scores, flags=flags_of(scored, wanted))
+        commit_scores(session, lease, key, scores, flags=flags)
 
 
 def _caption(bench: _Bench, lease: Lease, film: OpenFilm) -> None:
     house, scene, recipe = bench.house, _scene(bench.house, lease), _recipe(bench.house, lease)
-    frames = FrameRange(scene.start, scene.end)
-    caption = caption_scene(film, recipe.prompt, frames, number=scene.number)
     plan = plan_restoration(film, recipe)
+    teller = Teller(house, film, recipe, plan, bench.members)
+    with house.catalog.read() as session:
+        scenes = restoration_scenes(session, scene.restoration_id)
+    teller.look(scene, scenes)
+    words = teller.words(scene)
+    assert words is not None  # noqa: S101  it was looked at
     with house.catalog.begin() as session:
-        scene.caption = caption.text
+        scene.prompt = words.prompt.text
         restoration = session.get_one(RestorationRow, scene.restoration_id)
         want_scene(session, house, restoration, scene, plan, recipe)
-        prompt = recipe.prompt.template.replace("{caption}", caption.text)
-        commit_caption(session, lease, caption.text, prompt)
+        commit_caption(
+            session, lease, words.caption.text, words.prompt.text, words.caption.revision,
+            record=words.prompt.to_json(), marks=words.marks,
+        )  # fmt: skip
 
 
 def _queue_score(session: Session, lease: Lease, key: str, recipe: Recipe) -> None:
     """In the take's own transaction and before its commit, so that the assembly waits for it."""
-    if not recipe.score.scorers:
+    if not recipe.score.scorers and not guard_wanted(recipe):
         return
     job = NewJob(
         JobKind.SCORE,

@@ -5,14 +5,16 @@ altered, or wanted otherwise by now is queued, and nothing else.
 """
 
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.orm import Session
 
-from captioners import captioner
 from catalog.base import JobKind
 from catalog.commits import mark_take_lost
+from catalog.events import EventType, append, restoration_stream
 from catalog.jobs import NewJob, dedupe_key, enqueue, requeue_dead, requeue_expired
 from catalog.models import RestorationRow, RestorationSceneRow
 from catalog.restorations import (
@@ -21,6 +23,7 @@ from catalog.restorations import (
     restoration_scenes,
     set_output,
     set_overrides,
+    set_words,
     want,
 )
 from catalog.shots import latest_shot_list
@@ -31,13 +34,15 @@ from restar.recipe import Recipe
 from restar.spec import Spec, take_key
 from restar.timeline import FrameRange, format_scenes
 from tasks.assemble import claim_place, master_path
-from tasks.caption import caption_options, needs_stills
+from tasks.caption import Teller, Words
 from tasks.house import House, OpenFilm, open_film, process_is_alive
 from tasks.ingest import ingest
 from tasks.plan import Plan, plan_restoration, spec_of
 from tasks.shots import shots_of
 
-__all__ = ["Order", "Prepared", "prepare", "take_back_dead_work", "want_scene"]
+__all__ = [
+    "Order", "Prepared", "open_for", "prepare", "record_words", "take_back_dead_work", "want_scene",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -71,24 +76,71 @@ def prepare(house: House, path: Path, order: Order) -> Prepared:
     film_id = ingest(house, path=path, identifiers=order.identifiers)
     film = open_film(house, film_id)
     plan = plan_restoration(film, order.recipe)
-    _refuse_unknown_scenes(house, film, order)
+    _refuse_unknown_scenes(house, film, order.scenes)
+    teller = Teller(house, film, order.recipe, plan)
     target = master_path(order.output, film.path, order.recipe.name)
     claim_place(target, film_id, order.force)
-    restoration, scenes = _open(house, film, plan, order, target)
-    _check_takes(house, film, plan, order, scenes)
+    restoration, scenes = open_for(house, film, plan, order.recipe, output=str(target))
+    changed = {scene.number: _overrides(scene, order) for scene in scenes}
+    words: dict[int, Words | None] = {}
+    for scene in scenes:
+        before, scene.overrides = scene.overrides, changed[scene.number]
+        if before == scene.overrides:
+            del changed[scene.number]
+        words[scene.number] = teller.words(scene)
+    _check_takes(house, film, plan, order.recipe, scenes, words)
     queued = 0
     with house.catalog.begin() as session:
+        for number, overrides in changed.items():
+            set_overrides(session, restoration.id, number, overrides)
+        record_words(session, house, restoration, words, teller)
         for scene in scenes:
-            overrides = _overrides(scene, order)
-            if overrides != scene.overrides:
-                set_overrides(session, restoration.id, scene.number, overrides)
-                scene.overrides = overrides
-            if scene.caption is None and needs_stills(order.recipe.prompt):
+            said = words[scene.number]
+            if said is None:
                 enqueue(session, _caption_job(restoration, scene), reopen=True)
                 queued += 1
                 continue
+            scene.prompt = said.prompt.text
             queued += want_scene(session, house, restoration, scene, plan, order.recipe)
     return Prepared(film_id, restoration.id, target, len(scenes), queued)
+
+
+def record_words(
+    session: Session,
+    house: House,
+    restoration: RestorationRow,
+    words: Mapping[int, Words | None],
+    teller: Teller,
+) -> list[int]:
+    """Record what is told of scenes; return which are new. Their captioner is named in one event."""
+    new = [
+        number
+        for number, said in words.items()
+        if said is not None
+        and set_words(
+            session,
+            restoration.id,
+            number,
+            caption=said.caption.text,
+            captioner=said.caption.revision,
+            prompt=said.prompt.text,
+            record=said.prompt.to_json(),
+            marks=said.marks,
+        )
+    ]
+    if new and any(said.caption.text for said in words.values() if said is not None):
+        append(
+            session,
+            restoration_stream(restoration.id),
+            EventType.METADATA_EXTRACTION,
+            film_id=restoration.film_id,
+            agent=house.who,
+            detail={
+                "captioner": teller.name, "revision": teller.revision, "chosen": teller.why,
+                "scenes": format_scenes(new),
+            },
+        )  # fmt: skip
+    return new
 
 
 def want_scene(
@@ -99,8 +151,8 @@ def want_scene(
     plan: Plan,
     recipe: Recipe,
 ) -> bool:
-    """Say what take a scene should have; return whether it has to be made."""
-    spec, key = _wanted(restoration.film_id, scene, plan, recipe)
+    """Say what take a scene, whose prompt is known, should have; return whether it has to be made."""
+    spec, key = _wanted(restoration.film_id, scene, plan, recipe, scene.prompt or "")
     return want(
         session,
         restoration.id,
@@ -124,25 +176,35 @@ def take_back_dead_work(house: House) -> None:
         )
 
 
-def _refuse_unknown_scenes(house: House, film: OpenFilm, order: Order) -> None:
+def _refuse_unknown_scenes(house: House, film: OpenFilm, numbers: tuple[int, ...]) -> None:
     _, scenes = shots_of(house, film.row.id)
-    unknown = set(order.scenes) - {scene.number for scene in scenes}
+    unknown = set(numbers) - {scene.number for scene in scenes}
     if unknown:
         raise UsageError(
             f"{film.path.name} has scenes 1-{len(scenes)}, not {format_scenes(unknown)}"
         )
 
 
-def _open(
-    house: House, film: OpenFilm, plan: Plan, order: Order, target: Path
+def open_for(
+    house: House,
+    film: OpenFilm,
+    plan: Plan,
+    recipe: Recipe,
+    numbers: tuple[int, ...] = (),
+    output: str | None = None,
 ) -> tuple[RestorationRow, list[RestorationSceneRow]]:
+    """Open the restoration of a film by a recipe over its newest shot list.
+
+    Raises UsageError where it has no scene of one of `numbers`.
+    """
+    _refuse_unknown_scenes(house, film, numbers)
     take_back_dead_work(house)
     with house.catalog.begin() as session:
         shots = latest_shot_list(session, film.row.id)
         if shots is None:
             raise CatalogError(f"{film.path}: has no shot list; `restar shots` makes one")
         restoration = open_restoration(
-            session, film.row.id, order.recipe, shots.id, plan.take_format.to_json(),
+            session, film.row.id, recipe, shots.id, plan.take_format.to_json(),
             agent=house.who,
         )  # fmt: skip
         if restoration.take_format != plan.take_format.to_json():
@@ -150,16 +212,26 @@ def _open(
                 f"restoration {restoration.id[:12]} was begun with takes of another format by "
                 "another version of restar; give the recipe a new name to begin again"
             )
-        set_output(session, restoration.id, str(target))
+        if output is not None:
+            set_output(session, restoration.id, output)
         scenes = restoration_scenes(session, restoration.id)
     return restoration, scenes
 
 
 def _check_takes(
-    house: House, film: OpenFilm, plan: Plan, order: Order, scenes: list[RestorationSceneRow]
+    house: House,
+    film: OpenFilm,
+    plan: Plan,
+    recipe: Recipe,
+    scenes: list[RestorationSceneRow],
+    words: Mapping[int, Words | None],
 ) -> None:
     """Hash every take that would be used again; one that is not what it was is lost."""
-    keys = [_wanted(film.row.id, scene, plan, order.recipe)[1] for scene in scenes]
+    keys = [
+        _wanted(film.row.id, scene, plan, recipe, said.prompt.text)[1]
+        for scene in scenes
+        if (said := words[scene.number]) is not None
+    ]
     with house.catalog.read() as session:
         takes = [take for key in keys if (take := find_take(session, key)) is not None]
     with track("checking takes", "bytes", sum(take.bytes for take in takes)) as advance:
@@ -173,24 +245,14 @@ def _check_takes(
 
 
 def _wanted(
-    film_id: str, scene: RestorationSceneRow, plan: Plan, recipe: Recipe
+    film_id: str, scene: RestorationSceneRow, plan: Plan, recipe: Recipe, prompt: str
 ) -> tuple[Spec, str]:
-    caption = scene.caption
-    if caption is None:
-        caption = _said(recipe)
     seed = scene.overrides.get("seed", recipe.restore.seed)
-    spec = spec_of(plan, recipe, caption, seed)
+    spec = spec_of(plan, recipe, prompt, seed)
     return spec, take_key(film_id, FrameRange(scene.start, scene.end), spec)
 
 
-def _said(recipe: Recipe) -> str:
-    """The caption of a captioner that looks at nothing, so that it is no work of its own."""
-    if needs_stills(recipe.prompt):
-        return ""
-    return captioner(recipe.prompt.captioner).caption([], caption_options(recipe.prompt)).text
-
-
-def _overrides(scene: RestorationSceneRow, order: Order) -> dict[str, int]:
+def _overrides(scene: RestorationSceneRow, order: Order) -> dict[str, Any]:
     if scene.number not in order.scenes or order.seed is None:
         return dict(scene.overrides)
     return {**scene.overrides, "seed": order.seed}

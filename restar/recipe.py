@@ -11,10 +11,18 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+)
 
 from restar.errors import RecipeError
 from restar.hashing import sha256_of
+from restar.prompt import FIELDS
 
 __all__ = [
     "Deliver",
@@ -67,16 +75,49 @@ class Restore(_Section):
 class Prompt(_Section):
     """Who captions a scene, and the text that guides a restorer which listens to text."""
 
-    captioner: Name = Field(default="fixed", description="Name of a captioner.")
+    captioner: Name = Field(
+        default="auto", description="Name of a captioner; auto = the best that is present."
+    )
+    options: dict[str, Option] = Field(
+        default_factory=dict, description="Options of that captioner; each lists its own."
+    )
     text: str = Field(
         default="", max_length=10_000, description="Caption of the captioner `fixed`."
     )
-    template: str = Field(
-        default="{caption}",
+    template: str | None = Field(
+        default=None,
         max_length=10_000,
-        description="Prompt; {caption} stands for the caption.",
+        description="Prompt, with {caption}, {facts} (what the picture measurably shows) and "
+        "{condition} (grain, flicker, softness); none = the model's own, else {caption}.",
     )
     negative: str = Field(default="", max_length=10_000, description="Negative prompt.")
+    limit: int = Field(
+        default=75, ge=1, le=4_000, description="Most tokens of a prompt; the cut is recorded."
+    )
+    names: Literal["leave out", "keep"] = Field(
+        default="leave out",
+        description="Names of places, brands, persons, and lettering, in a captioner's words.",
+    )
+    block: tuple[str, ...] = Field(
+        default=(), max_length=1_000, description="Further words to leave out."
+    )
+    allow: tuple[str, ...] = Field(
+        default=(), max_length=1_000, description="Words never to leave out."
+    )
+    guard: bool = Field(
+        default=True,
+        description="Have takes captioned, too, and flag `caption-drift` where they show another "
+        "content (needs a captioner that looks).",
+    )
+
+    @field_validator("template")
+    @classmethod
+    def _knows_its_fields(cls, template: str | None) -> str | None:
+        unknown = set(re.findall(r"\{(\w*)\}", template or "")) - set(FIELDS)
+        if unknown:
+            known = ", ".join(f"{{{name}}}" for name in FIELDS)
+            raise ValueError(f"unknown {{{min(unknown)}}}; known: {known}")
+        return template
 
 
 class Score(_Section):

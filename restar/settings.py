@@ -44,6 +44,16 @@ class Settings(BaseSettings):
     threads: int = Field(
         default=0, ge=0, le=256, description="Threads of a decoder or encoder; 0 = one per core."
     )
+    caption_device: str = Field(
+        default="auto",
+        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
+        description="Where captioning models run: auto (a GPU where there is one), cpu, cuda, cuda:1.",
+    )
+    caption_dtype: str = Field(
+        default="auto",
+        pattern="^(auto|float32|float16|bfloat16)$",
+        description="Numbers of captioning models; auto = bfloat16 on a GPU, float32 on a processor.",
+    )
     agent: str = Field(
         default="", description="Name of the person or service in events; empty = the user's name."
     )

@@ -3,6 +3,10 @@
 A restorer is a class found by the entry point group "restar.restorers". An instance may keep a model
 warm over many scenes; all that decides its pixels comes in through the resolved step, the seed, the
 prompt and the frames, so that the same spec gives the same bytes.
+
+A restorer that does not listen to text says so by `uses_prompt = False`: then nobody captions for it
+with a heavy model, and no caption is in its spec. One that does may have `prompt_template(step)` (the
+template on its model's card, with {caption}, {facts}, {condition}) and `count_tokens(text)`.
 """
 
 from collections.abc import Iterator

@@ -1,6 +1,7 @@
 """Ingest: a film becomes known. Its bytes are hashed and its frames decoded once, for everyone.
 
-That one pass gives the frame index (time and checksum of every frame) and the shot list. A film that
+That one pass gives the frame index (time and checksum of every frame), the shot list and the measures
+from which facts of its scenes are told. A film that
 is known already, wherever its file lies now, is not decoded again.
 """
 
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import av
 
+from captioners.measure import measured
 from catalog.films import film_by_id, register_film
 from catalog.shots import latest_shot_list, save_shot_list
 from media.frames import FrameIndex, IndexWriter, index_film
@@ -21,6 +23,7 @@ from restar.film import FilmManifest, Identifiers, Scene, Source
 from restar.hashing import canonical_json, sha256_of_file
 from restar.progress import track
 from tasks.house import House
+from tasks.measure import measurer_for, save_measures
 from tasks.shots import DETECTOR, ShotSettings, detect_scenes
 from tasks.step import step
 
@@ -46,24 +49,28 @@ def ingest(house: House, *, path: Path, identifiers: Identifiers | None = None) 
     if known is not None and listed is not None and _index_is_whole(house, known.frame_index):
         _register(house, manifest, path, info, known.frame_index, known.frames)
         return manifest.film_id
-    index_sha256, scenes = _one_pass(house, path, info)
+    index_sha256, scenes, measures_sha256 = _one_pass(house, path, info)
     if path.stat().st_size != info.size:
         raise MediaError(f"{path}: changed while it was read; try again once it is whole")
     _register(house, manifest, path, info, index_sha256, scenes[-1].end, scenes)
+    save_measures(house, manifest.film_id, measures_sha256)
     return manifest.film_id
 
 
-def _one_pass(house: House, path: Path, info: MediaInfo) -> tuple[str, list[Scene]]:
+def _one_pass(house: House, path: Path, info: MediaInfo) -> tuple[str, list[Scene], str]:
     rate = info.video.rate or _NOMINAL
     with house.store.staging() as folder:
         index = folder / "index.npy"
         with (
             IndexWriter(index) as writer,
-            closing(_shown(path, info, index_film(path, info, writer))) as frames,
+            measurer_for(folder, info.video.rate) as measurer,
+            closing(_shown(path, info, index_film(path, info, writer))) as shown,
+            closing(measured(shown, measurer)) as frames,
         ):
             scenes = detect_scenes(frames, info.format, rate, ShotSettings())
         FrameIndex.load(index, info.video.time_base)
-        return house.store.publish(index), scenes
+        measures = house.store.publish(folder / "measures.npz")
+        return house.store.publish(index), scenes, measures
 
 
 def _shown(

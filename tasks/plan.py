@@ -40,12 +40,12 @@ def plan_restoration(film: OpenFilm, recipe: Recipe) -> Plan:
     return Plan(tuple(steps), TakeFormat(_storable(video, recipe.restore.pixel_format)))
 
 
-def spec_of(plan: Plan, recipe: Recipe, caption: str, seed: int) -> Spec:
-    """Return the spec of one scene: all that decides its pixels."""
+def spec_of(plan: Plan, recipe: Recipe, prompt: str, seed: int) -> Spec:
+    """Return the spec of one scene: all that decides its pixels. `prompt` is what is told, whole."""
     return Spec(
         steps=plan.steps,
         seed=seed,
-        prompt=recipe.prompt.template.replace("{caption}", caption),
+        prompt=prompt,
         negative=recipe.prompt.negative,
         format=plan.take_format.to_json(),
     )

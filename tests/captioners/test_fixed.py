@@ -28,7 +28,9 @@ class TestContractWithoutText(CaptionerContract):
 def test_it_says_the_text_and_looks_at_nothing() -> None:
     options = {"text": "<b>{caption}</b> \N{SNOWMAN}"}
     assert Fixed().stills(options) == 0
-    assert Fixed().caption([], options) == Caption(options["text"], Fixed().revision(options))
+    assert Fixed().caption([], options) == Caption(
+        options["text"], Fixed().revision(options), "fixed"
+    )
     assert Fixed().caption([], {}).text == ""
 
 

@@ -1,0 +1,319 @@
+"""Captions on their way through a restoration: made once, shared, edited, guarded, marked."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from sqlalchemy import delete
+
+from captioners import Caption, SceneView
+from captioners.vision import Vision
+from catalog.models import MeasureRow, RestorationSceneRow
+from catalog.restorations import restoration_scenes, restorations_of
+from flows.caption import Edit, caption_film
+from flows.prepare import Order
+from flows.restore import restore_film
+from restar.errors import CheckpointError, PluginError, UsageError
+from restar.recipe import Recipe, parse_recipe
+from restar.settings import Settings
+from restorers import StepContext
+from restorers.identity import Identity
+from tasks.house import House, open_house
+from tasks.ingest import ingest
+from tests.captioners.tiny_models import tiny_qwen
+from tests.films import run_ffmpeg, scenes_film
+
+
+@pytest.fixture
+def house(settings: Settings) -> Iterator[House]:
+    with open_house(settings) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_qwen(tmp_path_factory.mktemp("models") / "qwen")
+
+
+@pytest.fixture
+def restored(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
+    """What `identity` was called for: the first frame of the scene and the prompt."""
+    calls: list[tuple[int, str]] = []
+    original = Identity.restore
+
+    def counted(
+        self: Identity, frames: Iterator[av.VideoFrame], context: StepContext
+    ) -> Iterator[av.VideoFrame]:
+        calls.append((context.frames.start, context.prompt))
+        return original(self, frames, context)
+
+    monkeypatch.setattr(Identity, "restore", counted)
+    return calls
+
+
+@pytest.fixture
+def looked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Numbers of the scenes that a model was shown, in order; it says what color is on top."""
+    numbers: list[int] = []
+
+    def describe(
+        self: Vision, scenes: Sequence[SceneView], options: dict[str, Any]
+    ) -> list[Caption]:
+        numbers.extend(scene.number for scene in scenes)
+        said = []
+        for scene in scenes:
+            assert scene.stills
+            said.append(f"a horse of {round(float(np.mean(scene.stills[0])))} in Paris")
+        return [Caption(text, self.revision(options)) for text in said]
+
+    monkeypatch.setattr(Vision, "describe", describe)
+    return numbers
+
+
+def recipe(prompt: str = "", name: str = "mine", score: str = "scorers = []") -> Recipe:
+    text = (
+        f'name = "{name}"\n[[restore.steps]]\nuse = "identity"\n[score]\n{score}\n'
+        f'[deliver]\naccess = "none"\nreport = false\n[prompt]\n{prompt}\n'
+    )
+    return parse_recipe(text.encode(), name)
+
+
+def by_model(folder: Path, more: str = "") -> str:
+    return (
+        f'captioner = "transformers"\ntemplate = "{{caption}}"\n{more}\n'
+        f'options = {{ model = "{folder}", frames = 2, words = 4, batch = 2 }}'
+    )
+
+
+def rows(house: House, film: Path) -> list[RestorationSceneRow]:
+    film_id = ingest(house, path=film)
+    with house.catalog.read() as session:
+        newest = restorations_of(session, film_id)[-1]
+        return restoration_scenes(session, newest.id)
+
+
+def test_an_edited_prompt_makes_that_scene_and_no_other(
+    house: House, scenes: Path, tmp_path: Path, restored: list[tuple[int, str]]
+) -> None:
+    order = Order(recipe('captioner = "facts"\ntemplate = "{caption}"'), tmp_path / "out")
+    restore_film(house, scenes, order)
+    assert [start for start, _ in restored] == [0, 20, 44, 66]
+    assert all(prompt for _, prompt in restored)
+    del restored[:]
+    told = caption_film(house, scenes, numbers=[3], edit=Edit(prompt="a horse in the rain"))
+    assert [(one["scene"], one["prompt"]) for one in told.scenes] == [(3, "a horse in the rain")]
+    restore_film(house, scenes, order)
+    assert restored == [(44, "a horse in the rain")]
+    del restored[:]
+    caption_film(house, scenes, numbers=[3], edit=Edit(again=True))
+    restore_film(house, scenes, order)
+    assert restored == [], "the first take of the scene is used again"
+
+
+def test_a_corrected_caption_belongs_to_the_film_and_makes_the_prompt(
+    house: House, scenes: Path, tmp_path: Path, restored: list[tuple[int, str]]
+) -> None:
+    mine = recipe('captioner = "facts"\ntemplate = "Seen: {caption}"')
+    restore_film(house, scenes, Order(mine, tmp_path / "out"))
+    del restored[:]
+    caption_film(house, scenes, numbers=[1], edit=Edit(caption="a horse in Paris"))
+    restore_film(house, scenes, Order(mine, tmp_path / "out"))
+    assert restored == [(0, "Seen: a horse in Paris")], (
+        "a person's names are that person's business"
+    )
+    other = recipe('captioner = "fixed"\ntext = "x"', name="other")
+    told = caption_film(house, scenes, other, [1])
+    assert told.scenes[0]["caption"] == "a horse in Paris"
+
+
+def test_the_same_scene_and_revision_is_never_captioned_twice(
+    house: House, scenes: Path, tmp_path: Path, qwen: Path, looked: list[int]
+) -> None:
+    mine = recipe(by_model(qwen, "guard = false"))
+    restore_film(house, scenes, Order(mine, tmp_path / "out"))
+    assert looked == [1, 2, 3, 4]
+    caption_film(house, scenes, mine)
+    restore_film(house, scenes, Order(mine, tmp_path / "out"))
+    again = recipe(by_model(qwen, 'guard = false\nnegative = "x"'), name="again")
+    restore_film(house, scenes, Order(again, tmp_path / "out"))
+    assert looked == [1, 2, 3, 4]
+    caption_film(house, scenes, mine, [2], Edit(again=True))
+    assert looked == [1, 2, 3, 4, 2]
+    for scene in rows(house, scenes):
+        assert "Paris" in (scene.caption or "")
+        assert "Paris" not in (scene.prompt or "")
+        assert (scene.prompt_record or {})["left_out"] == ["Paris"]
+        assert scene.captioner.startswith("transformers-1-qwen-")
+
+
+def test_the_real_model_captions_a_film(
+    house: House, scenes: Path, tmp_path: Path, qwen: Path, restored: list[tuple[int, str]]
+) -> None:
+    mine = recipe(by_model(qwen), score='scorers = ["psnr-to-source"]')
+    restore_film(house, scenes, Order(mine, tmp_path / "out"))
+    told = caption_film(house, scenes)
+    assert [one["prompt"] for one in told.scenes] == [prompt for _, prompt in restored]
+    assert all(not scene.flags for scene in rows(house, scenes)), "identity drifts nowhere"
+
+
+def test_near_identical_neighbours_share_a_caption(
+    house: House, tmp_path: Path, qwen: Path, looked: list[int]
+) -> None:
+    film = tmp_path / "still.mkv"
+    run_ffmpeg(
+        ["-f", "lavfi", "-i", "testsrc2=s=96x64:r=24:d=1,loop=40:1:0,trim=end_frame=40",
+         "-c:v", "ffv1", str(film)]
+    )  # fmt: skip
+    from tasks.shots import save_edit, shots_of, split_at
+
+    film_id = ingest(house, path=film)
+    save_edit(house, film_id, split_at(shots_of(house, film_id)[1], "10,20,30"), "split", "")
+    told = caption_film(house, film, recipe(by_model(qwen)))
+    assert looked == [1]
+    assert len({one["caption"] for one in told.scenes}) == 1
+    assert [one["shared_with"] for one in told.scenes] == [None, [0, 10], [0, 10], [0, 10]]
+
+
+@pytest.mark.parametrize("drifts", [False, True])
+def test_a_take_of_another_content_is_flagged_with_both_texts(
+    house: House, scenes: Path, tmp_path: Path, qwen: Path, monkeypatch: pytest.MonkeyPatch,
+    drifts: bool,
+) -> None:  # fmt: skip
+    seen: set[int] = set()
+
+    def describe(
+        self: Vision, views: Sequence[SceneView], options: dict[str, Any]
+    ) -> list[Caption]:
+        said = []
+        for view in views:
+            again = view.number in seen and drifts and view.number == 2
+            said.append("boat" if again else "a grainy horse" if view.number in seen else "a horse")
+            seen.add(view.number)
+        return [Caption(text, self.revision(options)) for text in said]
+
+    monkeypatch.setattr(Vision, "describe", describe)
+    monkeypatch.setattr("captioners.drift.find_spec", lambda _name: None)
+    monkeypatch.setattr(
+        Vision, "tower",
+        lambda _self, words, _options: np.array(
+            [[1, 0] if word == "horse" else [0, 1] for word in words], np.float32
+        ),
+    )  # fmt: skip
+    restore_film(house, scenes, Order(recipe(by_model(qwen)), tmp_path / "out"))
+    flags = {scene.number: scene.flags for scene in rows(house, scenes)}
+    assert flags == {1: [], 2: ["caption-drift"] if drifts else [], 3: [], 4: []}
+    summary = drift_of(house, scenes)[2]
+    assert (summary["source"], summary["take"]) == (
+        "a horse",
+        "boat" if drifts else "a grainy horse",
+    )
+
+
+def drift_of(house: House, film: Path) -> dict[int, dict[str, Any]]:
+    from catalog.status import scene_table
+
+    film_id = ingest(house, path=film)
+    with house.catalog.read() as session:
+        table = scene_table(session, restorations_of(session, film_id)[-1].id)
+    return {row["scene"]: row["scores"]["caption-drift"] for row in table}
+
+
+def test_without_a_model_the_guard_is_not_applicable(
+    house: House, scenes: Path, tmp_path: Path
+) -> None:
+    mine = recipe('captioner = "auto"', score='scorers = ["psnr-to-source"]')
+    restore_film(house, scenes, Order(mine, tmp_path / "out"))
+    for summary in drift_of(house, scenes).values():
+        assert summary["mean"] is None
+        assert summary["note"].startswith("not applicable")
+
+
+def test_a_captioner_that_is_asked_for_and_absent_stops_before_any_work(
+    house: House, scenes: Path, tmp_path: Path
+) -> None:
+    absent = recipe('captioner = "transformers"\noptions = { model = "smolvlm2-500m" }')
+    with pytest.raises(CheckpointError, match="hf download"):
+        restore_film(house, scenes, Order(absent, tmp_path / "out"))
+    with pytest.raises(PluginError, match="captioner 'nobody' is not known; installed: facts"):
+        restore_film(house, scenes, Order(recipe('captioner = "nobody"'), tmp_path / "out"))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_sidecar_that_is_edited_redoes_what_it_changes(
+    house: House, scenes: Path, tmp_path: Path, restored: list[tuple[int, str]]
+) -> None:
+    film = tmp_path / "reel.mp4"
+    shutil.copyfile(scenes, film)
+    sidecar = tmp_path / "reel.captions.txt"
+    sidecar.write_text("a film\n2: a street\n")
+    mine = Order(recipe('captioner = "file"\ntemplate = "{caption}"'), tmp_path / "out")
+    restore_film(house, film, mine)
+    assert [prompt for _, prompt in restored] == ["a film", "a street", "a film", "a film"]
+    del restored[:]
+    sidecar.write_text("a film\n2: a road\n")
+    restore_film(house, film, mine)
+    assert restored == [(20, "a road")]
+
+
+def test_text_cards_are_marked(house: House, tmp_path: Path) -> None:
+    from benchmarks.known_clips import known_clips, write_clip
+
+    card = next(clip for clip in known_clips(7, 5) if clip.truth["text_card"] == "yes")
+    film = write_clip(card, tmp_path / "card.mp4")
+    told = caption_film(house, film)
+    assert [one["marks"] for one in told.scenes] == [["text-card"]] * len(told.scenes)
+    assert told.scenes[0]["caption"].startswith("A ")
+    other = caption_film(house, scenes_film(tmp_path / "scenes.mp4"))
+    assert all(one["marks"] == [] for one in other.scenes)
+
+
+def test_ingest_measures_and_an_older_film_is_measured_once(
+    house: House, scenes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[int] = []
+    import tasks.measure
+
+    original = tasks.measure.decode_all
+    monkeypatch.setattr(tasks.measure, "decode_all", lambda *a: decoded.append(1) or original(*a))
+    first = caption_film(house, scenes)
+    assert decoded == [], "ingest's own pass has measured"
+    with house.catalog.begin() as session:
+        session.execute(delete(MeasureRow))
+    assert caption_film(house, scenes).scenes == first.scenes
+    assert caption_film(house, scenes).scenes == first.scenes
+    assert decoded == [1]
+    from tasks.shots import merged, save_edit, shots_of
+
+    save_edit(house, first.film_id, merged(shots_of(house, first.film_id)[1], "1-2"), "merge", "")
+    assert len(caption_film(house, scenes).scenes) == 3
+    assert decoded == [1], "another shot list needs no new decode"
+
+
+def test_edits_that_make_no_sense_are_refused(house: House, scenes: Path) -> None:
+    with pytest.raises(UsageError, match="at most 10,000"):
+        caption_film(house, scenes, numbers=[1], edit=Edit(prompt="x" * 10_001))
+    with pytest.raises(UsageError, match="without --set"):
+        caption_film(house, scenes, numbers=[1], edit=Edit(prompt="x", again=True))
+    with pytest.raises(UsageError, match="has scenes 1-4, not 9"):
+        caption_film(house, scenes, numbers=[9], edit=Edit(prompt="x"))
+
+
+def test_every_change_is_an_event_with_what_was_before(house: House, scenes: Path) -> None:
+    from catalog.events import events_of, restoration_stream, verify_chain
+
+    for prompt in ("one", "two"):
+        told = caption_film(house, scenes, numbers=[2], edit=Edit(prompt=prompt))
+    with house.catalog.read() as session:
+        events = [
+            e["detail"]
+            for e in events_of(session, told.film_id)
+            if e["type"] == "metadata modification"
+        ]
+        verify_chain(session, restoration_stream(told.restoration_id))
+    assert [(e["before"]["prompt"], e["after"]["prompt"]) for e in events] == [
+        (None, "one"), ("one", "two"),
+    ]  # fmt: skip
