@@ -36,15 +36,18 @@ $(VENV)/python:
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-# The lock files are complete: nothing is resolved here, so nothing can come out otherwise.
+# The lock files are complete: nothing is resolved here, so nothing can come out otherwise. The egg-info
+# that a build leaves here would hide the plug-ins of a later install from Python started in this folder.
 $(VENV)/base: requirements/base.txt pyproject.toml | $(VENV)/python
 	@echo "Installing restar (about 2 minutes the first time) ..."
 	@$(PIP) install --no-deps -r requirements/base.txt
 	@$(PIP) install --no-deps -e .
+	@rm -rf restar.egg-info
 	@touch $@
 
 $(VENV)/all: requirements/all.txt pyproject.toml | $(VENV)/python
 	@echo "Installing restar with everything for its tests (about 4 minutes, 6 GB) ..."
 	@$(PIP) install --no-deps -r requirements/all.txt
 	@$(PIP) install --no-deps -e .
+	@rm -rf restar.egg-info
 	@touch $@ $(VENV)/base
