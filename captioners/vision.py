@@ -137,9 +137,9 @@ class Vision:
     def _said_of(self, clips: list[list[Still]], options: Options) -> list[str]:
         processor, model = self._load(options)
         try:
-            if getattr(processor, "chat_template", None) is None:
-                return _plain(processor, model, clips, options)
-            return _chat(processor, model, clips, options)
+            say = _plain if getattr(processor, "chat_template", None) is None else _chat
+            with _quiet():
+                return say(processor, model, clips, options)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
             raise PluginError(
                 f"captioner transformers: {options.model} can't be used to caption "
@@ -231,7 +231,7 @@ def _class_for(transformers: Any, config: Any) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Loading tells restar's user nothing: no bars, no advice for programmers."""
+    """Transformers tells restar's user nothing: no bars, no advice for programmers."""
     logging: Any = import_module("transformers.utils.logging")
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()

@@ -20,7 +20,9 @@ from catalog.models import RestorationRow, RestorationSceneRow
 from catalog.restorations import (
     find_take,
     open_restoration,
+    recipe_of,
     restoration_scenes,
+    restorations_of,
     set_output,
     set_overrides,
     set_words,
@@ -212,10 +214,38 @@ def open_for(
                 f"restoration {restoration.id[:12]} was begun with takes of another format by "
                 "another version of restar; give the recipe a new name to begin again"
             )
+        _carry_prompts(session, restoration, recipe)
         if output is not None:
             set_output(session, restoration.id, output)
         scenes = restoration_scenes(session, restoration.id)
     return restoration, scenes
+
+
+def _carry_prompts(session: Session, restoration: RestorationRow, recipe: Recipe) -> None:
+    """Give a new restoration the prompts that people wrote under a recipe of the same name.
+
+    A changed threshold or an edited shot list makes another restoration, but does not unsay them.
+    """
+    scenes = restoration_scenes(session, restoration.id)
+    if any(scene.wanted_take_key or scene.caption is not None for scene in scenes):
+        return
+    earlier = [
+        row
+        for row in restorations_of(session, restoration.film_id)
+        if row.id != restoration.id and recipe_of(session, row).name == recipe.name
+    ]
+    if not earlier:
+        return
+    written = {
+        (scene.start, scene.end): scene.overrides["prompt"]
+        for scene in restoration_scenes(session, earlier[-1].id)
+        if "prompt" in scene.overrides
+    }
+    for scene in scenes:
+        prompt = written.get((scene.start, scene.end))
+        if prompt is not None:
+            overrides = {"prompt": prompt, **scene.overrides}
+            set_overrides(session, restoration.id, scene.number, overrides)
 
 
 def _check_takes(

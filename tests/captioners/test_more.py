@@ -155,14 +155,14 @@ def test_sentence_embeddings_are_used_where_installed(
     package.get_model_path = lambda: tmp_path  # type: ignore[attr-defined]
     package.__spec__ = types.SimpleNamespace()  # type: ignore[assignment]
     monkeypatch.setitem(sys.modules, drift.PACKAGE, package)
-    drift._sentence_model.cache_clear()
+    drift.sentence_model.cache_clear()
     vectors = drift.sentence_vectors(["man horse", "man horse", "boat"])
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert np.allclose(vectors[0], vectors[1])
     found = likeness("a man, a horse", "A man. A horse.")
     assert found is not None
     assert (found.means, round(found.value, 4)) == ("sentences", 1.0)
-    drift._sentence_model.cache_clear()
+    drift.sentence_model.cache_clear()
 
 
 @pytest.mark.parametrize("module", ["", ".vision", ".auto", ".facts", ".drift", ".tags"])

@@ -259,6 +259,24 @@ def test_a_sidecar_that_is_edited_redoes_what_it_changes(
     assert restored == [(20, "a road")]
 
 
+def test_an_edited_prompt_outlives_a_changed_threshold_and_an_edited_shot_list(
+    house: House, scenes: Path, tmp_path: Path, restored: list[tuple[int, str]]
+) -> None:
+    from tasks.shots import merged, save_edit, shots_of
+
+    words = 'captioner = "fixed"'
+    restore_film(house, scenes, Order(recipe(words), tmp_path / "out"))
+    told = caption_film(house, scenes, numbers=[4], edit=Edit(prompt="a horse"))
+    del restored[:]
+    changed = recipe(words, score='scorers = ["psnr-to-source"]')
+    restore_film(house, scenes, Order(changed, tmp_path / "out"))
+    assert restored == [(66, "a horse")]
+    del restored[:]
+    save_edit(house, told.film_id, merged(shots_of(house, told.film_id)[1], "1-2"), "merge", "")
+    restore_film(house, scenes, Order(changed, tmp_path / "out"))
+    assert restored == [(0, "")], "only the scene that is new"
+
+
 def test_text_cards_are_marked(house: House, tmp_path: Path) -> None:
     from benchmarks.known_clips import known_clips, write_clip
 
