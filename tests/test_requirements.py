@@ -14,7 +14,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 OURS = {path.parent.name for path in ROOT.glob("*/__init__.py")}
-EXTRAS = {"star", "iqa", "postgres", "s3", "review"}
+EXTRAS = {"star", "captions", "iqa", "postgres", "s3", "review"}
 
 
 def plain(name: str) -> str:
