@@ -99,8 +99,8 @@ def commit_take(
     for it are done with that. If another agent recorded the same take meanwhile, that one stays and
     there is no second event.
     """
-    finish(session, lease)
     restorations = _lock_all(session, lease, take.take_key)
+    finish(session, lease)
     row, made = _record(session, take)
     if made:
         append(
@@ -131,8 +131,8 @@ def reuse_take(session: Session, lease: Lease, take_key: str) -> TakeRow | None:
     """
     if find_take(session, take_key) is None:
         return None
-    finish(session, lease)
     restorations = _lock_all(session, lease, take_key)
+    finish(session, lease)
     row = find_take(session, take_key)
     assert row is not None  # noqa: S101  (a take is lost only under the lock of its restorations)
     _use(session, row, restorations)
