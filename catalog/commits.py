@@ -53,7 +53,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class NewTake:
-    """A take whose file and frame checksums are in the store. `seconds` is how long it took."""
+    """A take whose file and frame checksums are in the store.
+
+    `seconds` is how long it took, `gpu_seconds` how long it had a GPU to itself (0 without one).
+    """
 
     take_key: str
     film_id: str
@@ -66,6 +69,7 @@ class NewTake:
     seconds: float
     environment: str
     agent_id: int | None = None
+    gpu_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -117,6 +121,7 @@ def commit_take(
                 "sha256": take.sha256,
                 "environment": take.environment,
                 "seconds": round(take.seconds, 3),
+                "gpu_seconds": round(take.gpu_seconds, 3),
                 "attempt": lease.attempt,
             },
         )

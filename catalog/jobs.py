@@ -63,7 +63,7 @@ PHASES: Mapping[JobKind, int] = {
 }
 _LEASE_COLUMNS = (
     "id", "kind", "attempt", "lease_until", "restoration_id", "film_id", "scene_number", "payload",
-    "priority",
+    "priority", "error_kind",
 )  # fmt: skip
 _CLOSED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 _QUEUED_OR_FAILED = case(
@@ -92,7 +92,10 @@ class NewJob:
 
 @dataclass(frozen=True)
 class Lease:
-    """A job that was claimed: what to do, and the token (`owner`, `attempt`) to commit it with."""
+    """A job that was claimed: what to do, and the token (`owner`, `attempt`) to commit it with.
+
+    `error_kind` is the sort of failure of the try before ("" = none).
+    """
 
     id: int
     kind: JobKind
@@ -104,6 +107,7 @@ class Lease:
     scene_number: int | None
     payload: dict[str, Any]
     priority: int
+    error_kind: str = ""
 
 
 def dedupe_key(kind: JobKind, *parts: str | int) -> str:

@@ -46,6 +46,7 @@ __all__ = [
     "next_jobs",
     "place_in",
     "turn_now",
+    "work_is_open",
 ]
 
 WINDOW = 1000.0
@@ -160,6 +161,13 @@ def hold_back(session: Session, restoration_id: str) -> None:
         .where(*mine, wrong)
         .values(held=~JobRow.held)
         .execution_options(synchronize_session=False)
+    )
+
+
+def work_is_open(session: Session, restoration_id: str) -> bool:
+    """Whether a restoration has captions, restores or scores that are queued or under way."""
+    return any(
+        one is not None for one in session.execute(select(*_open_phases(restoration_id))).one()
     )
 
 
