@@ -35,6 +35,7 @@ class Leases:
         self.house = house
         self._held: dict[int, Lease] = {}
         self._lost: set[int] = set()
+        self._ending: set[int] = set()
         self._stop = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="leases", daemon=True)
 
@@ -78,6 +79,7 @@ class Leases:
         Raises LeaseLost if the job is another's, CatalogError if the database does not come back.
         """
         give_up = time.monotonic() + PATIENCE_S
+        self._ending.add(lease.id)
         while True:
             try:
                 with self.house.catalog.begin() as session:
@@ -117,6 +119,7 @@ class Leases:
     def let_go(self, lease: Lease) -> None:
         self._held.pop(lease.id, None)
         self._lost.discard(lease.id)
+        self._ending.discard(lease.id)
 
     def _settle(self, lease: Lease, change: Callable[[Session], object]) -> None:
         try:
@@ -141,7 +144,7 @@ class Leases:
                 with self.house.catalog.begin() as session:
                     renew(session, lease, seconds)
             except LeaseLost as error:
-                if lease.id in self._held:
+                if lease.id in self._held and lease.id not in self._ending:
                     _log.warning("%s", error)
                     self._lost.add(lease.id)
                     self._held.pop(lease.id, None)

@@ -3,12 +3,14 @@
 SIGTERM comes from Kubernetes before a pod is killed, from Slurm before a limit or a preemption, and
 from people. The agent then claims nothing more. What it has under way it finishes if that is likely
 to take no longer than the grace, else it hands it back, which costs the job no try. When the grace is
-nearly over the work is broken off wherever it is; a thread of its own sees to that, since a signal's
-handler has to wait while the model is inside a long call.
+nearly over the work is broken off wherever it is. A thread of its own hears the signal too, by way of a
+pipe, and sees to that: Python runs a signal's handler only when the main thread comes out of whatever
+call it is in, and a model may be inside one for minutes.
 """
 
 import logging
 import os
+import select
 import signal
 import sys
 import threading
@@ -84,6 +86,8 @@ class Stop:
         in time; then the process ends with `AGAIN`.
         """
         done = threading.Event()
+        hears, tells = os.pipe()
+        os.set_blocking(tells, False)
 
         def on_signal(number: int, _frame: FrameType | None) -> None:
             if self.reason and number == signal.SIGINT:
@@ -94,7 +98,10 @@ class Stop:
 
         def watch() -> None:
             while not (self.wanted or done.is_set()):
-                self._changed.wait(min(max(self.room, 0.01), 3600))
+                ready, _, _ = select.select([hears], [], [], min(max(self.room, 0.01), 3600))
+                for number in os.read(hears, 64) if ready else b"":
+                    if number in _SIGNALS:
+                        self.ask(signal.Signals(number).name)
             if done.wait(max(0.0, self.left)):
                 return
             signal.pthread_kill(self._main or 0, signal.SIGTERM)  # the handler breaks the work off
@@ -106,16 +113,20 @@ class Stop:
             os._exit(AGAIN)
 
         before = {number: signal.signal(number, on_signal) for number in _SIGNALS}
+        before_fd = signal.set_wakeup_fd(tells, warn_on_full_buffer=False)
         watcher = threading.Thread(target=watch, name="stop", daemon=True)
         watcher.start()
         try:
             yield
         finally:
             done.set()
-            self._changed.set()
+            os.write(tells, bytes(1))
             watcher.join()
+            signal.set_wakeup_fd(before_fd)
             for number, handler in before.items():
                 signal.signal(number, handler)
+            os.close(hears)
+            os.close(tells)
 
 
 def time_limit(given: float | None, environment: Mapping[str, str]) -> float | None:

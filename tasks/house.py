@@ -62,7 +62,7 @@ def open_house(settings: Settings) -> Iterator[House]:
     """Open catalog and store, made where they are missing, and register this process."""
     who = settings.agent or _user()
     store = Store(settings.store_root)
-    with open_catalog(settings.database_url) as catalog:
+    with open_catalog(settings.database_url, idle_seconds=settings.lease_seconds) as catalog:
         with catalog.begin() as session:
             agent_id = register_agent(
                 session,

@@ -1,6 +1,8 @@
 """An installation that real agents work in, and the questions that are asked after each disaster."""
 
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +78,16 @@ class World:
         with open_house(self.settings) as house:
             return prepare(house, film or self.film, order)
 
+    def submission(self) -> list[str]:
+        """The command that queues the film by a recipe of the slow restorer."""
+        recipe = self.folder / "slow.toml"
+        recipe.write_text(
+            'name = "slow"\nrestore.steps = [{ use = "slow" }]\nscore.scorers = []\n'
+            'deliver.access = "none"\ndeliver.report = false\n'
+        )
+        out = str(self.folder / "out")
+        return ["restore", "--queue", "--recipe", str(recipe), "-o", out, str(self.film)]
+
     def house(self) -> Any:
         return open_house(self.settings)
 
@@ -125,6 +137,18 @@ class World:
         if agent.running:
             agent.signal(15)
         agent.wait()
+
+    def writable(self) -> bool:
+        """Whether nobody holds SQLite's one write lock."""
+        if not self.url.startswith("sqlite"):
+            return True
+        path = self.url.removeprefix("sqlite:///")
+        with closing(sqlite3.connect(path, timeout=0.2, isolation_level=None)) as connection:
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                return False
+            return True
 
     def all_done(self) -> bool:
         """Whether every restoration has its master and no job is open."""
