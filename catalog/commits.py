@@ -54,7 +54,10 @@ __all__ = [
 
 @dataclass(frozen=True)
 class NewTake:
-    """A take whose file and frame checksums are in the store. `seconds` is how long it took."""
+    """A take whose file and frame checksums are in the store.
+
+    `seconds` is how long it took, `gpu_seconds` how long it had a GPU to itself (0 without one).
+    """
 
     take_key: str
     film_id: str
@@ -67,6 +70,7 @@ class NewTake:
     seconds: float
     environment: str
     agent_id: int | None = None
+    gpu_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -100,8 +104,8 @@ def commit_take(
     for it are done with that. If another agent recorded the same take meanwhile, that one stays and
     there is no second event.
     """
-    finish(session, lease)
     restorations = _lock_all(session, lease, take.take_key)
+    finish(session, lease)
     row, made = _record(session, take)
     if made:
         append(
@@ -118,6 +122,7 @@ def commit_take(
                 "sha256": take.sha256,
                 "environment": take.environment,
                 "seconds": round(take.seconds, 3),
+                "gpu_seconds": round(take.gpu_seconds, 3),
                 "attempt": lease.attempt,
             },
         )
@@ -132,8 +137,8 @@ def reuse_take(session: Session, lease: Lease, take_key: str) -> TakeRow | None:
     """
     if find_take(session, take_key) is None:
         return None
-    finish(session, lease)
     restorations = _lock_all(session, lease, take_key)
+    finish(session, lease)
     row = find_take(session, take_key)
     assert row is not None  # noqa: S101  (a take is lost only under the lock of its restorations)
     _use(session, row, restorations)

@@ -29,7 +29,7 @@ from restar.errors import CatalogError
 
 __all__ = ["HEAD", "Catalog", "open_catalog"]
 
-HEAD = "0002"  # the newest migration of this program; a test holds it against the folder
+HEAD = "0004"  # the newest migration of this program; a test holds it against the folder
 _MIGRATION_LOCK = 0x7265_7374_6172  # PostgreSQL advisory lock: "restar"
 
 
@@ -76,14 +76,16 @@ class Catalog:
         self.close()
 
 
-def open_catalog(url: str, *, migrate: bool = True) -> Catalog:
+def open_catalog(url: str, *, migrate: bool = True, idle_seconds: float = 60.0) -> Catalog:
     """Open the catalog at a SQLAlchemy URL (`sqlite:////folder/file`, `postgresql://...`).
 
     A new one gets its tables, an older one is migrated; two processes may do so at once. With
-    `migrate` off, an older or missing one is refused. Raises CatalogError if it can't be opened, is
+    `migrate` off, an older or missing one is refused. PostgreSQL undoes a transaction in which nothing
+    came for `idle_seconds`: the process that began it is frozen or cut off, and others may wait for
+    what it holds. Raises CatalogError if it can't be opened, is
     damaged, lies on a network file system (SQLite), or belongs to a newer restar.
     """
-    engine = _engine(url)
+    engine = _engine(url, idle_seconds)
     try:
         with _explained(engine):
             version = _version(engine)
@@ -97,7 +99,7 @@ def open_catalog(url: str, *, migrate: bool = True) -> Catalog:
     return Catalog(engine)
 
 
-def _engine(url: str) -> Engine:
+def _engine(url: str, idle_seconds: float) -> Engine:
     try:
         target = make_url(url)
     except ArgumentError:
@@ -114,6 +116,13 @@ def _engine(url: str) -> Engine:
             target.set(drivername="postgresql+psycopg"),
             json_serializer=json_text,
             pool_pre_ping=True,
+            connect_args={
+                "options": f"-c idle_in_transaction_session_timeout={round(1000 * idle_seconds)}",
+                "keepalives_idle": 30,
+                "keepalives_interval": 10,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 60_000,  # milliseconds until a host that is gone is known to be
+            },
         )
     except ImportError:
         raise CatalogError("PostgreSQL needs its driver: pip install 'restar[postgres]'") from None

@@ -11,18 +11,27 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, case, func, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, case, func, select, text, update
+from sqlalchemy.orm import Session
 
-from catalog.models import OPEN, AgentRow, JobKind, JobRow, JobState
+from catalog.models import AgentRow, JobKind, JobRow, JobState
+from catalog.turns import (
+    Offer,
+    hold_back,
+    lock_in_order,
+    need_of,
+    next_jobs,
+    place_in,
+)
 from catalog.types import insert_missing, now
 from restar.errors import LeaseLost
+from restar.needs import Needs
 
 __all__ = [
     "PHASES",
     "Lease",
     "NewJob",
-    "cancel",
+    "Offer",
     "change_leased",
     "claim",
     "close_queued",
@@ -33,11 +42,14 @@ __all__ = [
     "finish",
     "hand_back",
     "job_counts",
+    "lock_restorations_of",
     "next_lease_end",
+    "phase_may_be_over",
+    "released",
     "renew",
     "requeue_dead",
     "requeue_expired",
-    "retry",
+    "update_jobs",
 ]
 
 # A restoration's jobs run in this order, so that an agent does not change models scene by scene.
@@ -49,10 +61,9 @@ PHASES: Mapping[JobKind, int] = {
     JobKind.ASSEMBLE: 3,
     JobKind.FIXITY: 4,
 }
-_HOLDS_BACK = (JobKind.CAPTION, JobKind.RESTORE, JobKind.SCORE)
 _LEASE_COLUMNS = (
     "id", "kind", "attempt", "lease_until", "restoration_id", "film_id", "scene_number", "payload",
-    "priority",
+    "priority", "error_kind",
 )  # fmt: skip
 _CLOSED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 _QUEUED_OR_FAILED = case(
@@ -62,7 +73,11 @@ _QUEUED_OR_FAILED = case(
 
 @dataclass(frozen=True)
 class NewJob:
-    """A job to be queued. `dedupe_key` says what it is for: there is only ever one job of a key."""
+    """A job to be queued. `dedupe_key` says what it is for: there is only ever one job of a key.
+
+    What it needs of an agent stands in its payload (restar.needs). `cost` is how much work it is, in
+    frames restored: a restoration's share is counted in it.
+    """
 
     kind: JobKind
     dedupe_key: str
@@ -72,11 +87,15 @@ class NewJob:
     payload: dict[str, Any] = field(default_factory=dict)
     priority: int = 0
     max_attempts: int = 3
+    cost: float = 1.0
 
 
 @dataclass(frozen=True)
 class Lease:
-    """A job that was claimed: what to do, and the token (`owner`, `attempt`) to commit it with."""
+    """A job that was claimed: what to do, and the token (`owner`, `attempt`) to commit it with.
+
+    `error_kind` is the sort of failure of the try before ("" = none).
+    """
 
     id: int
     kind: JobKind
@@ -88,6 +107,7 @@ class Lease:
     scene_number: int | None
     payload: dict[str, Any]
     priority: int
+    error_kind: str = ""
 
 
 def dedupe_key(kind: JobKind, *parts: str | int) -> str:
@@ -101,13 +121,18 @@ def enqueue(session: Session, job: NewJob, *, reopen: bool = False) -> int:
     With `reopen`, one that is done, failed or cancelled is queued again with this payload, priority
     and number of tries.
     """
+    place = place_in(session, job.restoration_id, PHASES[job.kind], job.priority)
     values = {
         "phase": PHASES[job.kind],
         "payload": job.payload,
         "priority": job.priority,
         "max_attempts": job.max_attempts,
+        "need_id": need_of(session, job.kind, Needs.from_json(job.payload)),
+        "turn": place.turn,
+        "cost": job.cost,
+        "held": place.held,
     }
-    inserted = insert_missing(
+    opened = insert_missing(
         session,
         JobRow,
         {
@@ -120,43 +145,51 @@ def enqueue(session: Session, job: NewJob, *, reopen: bool = False) -> int:
         },
         ["dedupe_key"],
     )
-    if reopen and not inserted:
+    if reopen and not opened:
         values["max_attempts"] = JobRow.attempt + job.max_attempts
-        _update(
-            session,
-            (JobRow.dedupe_key == job.dedupe_key, JobRow.state.in_(_CLOSED)),
-            {**values, **_released(JobState.QUEUED), "error": None, "queued_at": now()},
+        closed = (JobRow.dedupe_key == job.dedupe_key, JobRow.state.in_(_CLOSED))
+        fresh = {"error": None, "error_kind": "", "queued_at": now()}
+        opened = bool(
+            update_jobs(session, closed, {**values, **released(JobState.QUEUED), **fresh})
         )
+    if opened and place.others_wait and job.restoration_id is not None:
+        hold_back(session, job.restoration_id)
     return session.scalars(select(JobRow.id).where(JobRow.dedupe_key == job.dedupe_key)).one()
 
 
 def claim(
     session: Session,
     agent_id: int,
-    kinds: Sequence[JobKind],
+    offer: Offer | Sequence[JobKind],
     lease_seconds: float,
     *,
     restoration_id: str | None = None,
 ) -> Lease | None:
-    """Lease the next queued job to an agent, in one statement; None if none is ready.
+    """Lease the next queued job that an agent can do; None if none is ready.
 
-    Next is: highest priority, then earliest phase, then oldest. A job is not ready while its
-    restoration has open captions, restores or scores of an earlier phase.
+    Next is: highest priority, then the restoration whose turn it is, then the earliest phase, then
+    the oldest; within a window, a job for the model that the agent holds (catalog.turns). A job is
+    not ready while its restoration has open captions, restores or scores of an earlier phase.
     """
-    row = session.execute(
-        update(JobRow)
-        .where(JobRow.id == _next_job(kinds, restoration_id).scalar_subquery())
-        .values(
-            state=JobState.LEASED,
-            owner_id=agent_id,
-            attempt=JobRow.attempt + 1,
-            lease_until=now(lease_seconds),
-            changed_at=now(),
-        )
-        .returning(*(getattr(JobRow, name) for name in _LEASE_COLUMNS))
-        .execution_options(synchronize_session=False)
-    ).first()
-    return None if row is None else Lease(**row._mapping, owner=agent_id)
+    if not isinstance(offer, Offer):
+        offer = Offer(tuple(offer))
+    for query in next_jobs(session, offer, restoration_id):
+        row = session.execute(
+            update(JobRow)
+            .where(JobRow.id == query.scalar_subquery())
+            .values(
+                state=JobState.LEASED,
+                owner_id=agent_id,
+                attempt=JobRow.attempt + 1,
+                lease_until=now(lease_seconds),
+                changed_at=now(),
+            )
+            .returning(*(getattr(JobRow, name) for name in _LEASE_COLUMNS))
+            .execution_options(synchronize_session=False)
+        ).first()
+        if row is not None:
+            return Lease(**row._mapping, owner=agent_id)
+    return None
 
 
 def renew(session: Session, lease: Lease, lease_seconds: float) -> None:
@@ -167,41 +200,63 @@ def renew(session: Session, lease: Lease, lease_seconds: float) -> None:
 
 def finish(session: Session, lease: Lease) -> None:
     """Mark a job done; raise LeaseLost, so that the transaction is undone, if it is another's."""
-    change_leased(session, lease, {**_released(JobState.DONE), "error": None})
+    lock_in_order(session, [lease.restoration_id])
+    change_leased(session, lease, {**released(JobState.DONE), "error": None, "error_kind": ""})
+    phase_may_be_over(session, [lease.restoration_id])
 
 
-def fail(session: Session, lease: Lease, error: str, *, final: bool = False) -> JobState:
+def fail(
+    session: Session, lease: Lease, error: str, *, kind: str = "", final: bool = False
+) -> JobState:
     """Record that a try failed and why; return `queued` (it is tried again) or `failed`.
 
-    `final` says that another try would end the same way. Raises LeaseLost if it is another's.
+    It is tried again after the other jobs of its restoration. `kind` is the sort of failure
+    (restar.failures); `final` says that another try would end the same way. Raises LeaseLost if it
+    is another's.
     """
+    lock_in_order(session, [lease.restoration_id])
     state = JobState.FAILED if final else _QUEUED_OR_FAILED
-    change_leased(session, lease, {**_released(state), "error": error})
+    last = place_in(session, lease.restoration_id, PHASES[lease.kind], lease.priority)
+    values = {**released(state), "error": error, "error_kind": kind, "turn": last.turn}
+    change_leased(session, lease, values)
+    phase_may_be_over(session, [lease.restoration_id])
     return session.scalars(select(JobRow.state).where(JobRow.id == lease.id)).one()
 
 
 def hand_back(session: Session, lease: Lease) -> None:
     """Put a job back into the queue unharmed: an agent that ends politely costs it no try."""
-    values = {**_released(JobState.QUEUED), "max_attempts": JobRow.max_attempts + 1}
+    values = {**released(JobState.QUEUED), "max_attempts": JobRow.max_attempts + 1}
     change_leased(session, lease, values)
 
 
-def requeue_expired(session: Session) -> list[int]:
-    """Take back the jobs whose lease ran out; return their ids. Each counts as a failed try."""
+def requeue_expired(session: Session, *, grace: float = 0.0) -> list[int]:
+    """Take back the jobs whose lease ran out; return their ids. Each counts as a failed try.
+
+    None is taken back in the first `grace` seconds of a PostgreSQL server: its agents, who could not
+    renew while it was down, get that time to say that they are at work.
+    """
+    if grace and session.get_bind().dialect.name == "postgresql":
+        up = text("SELECT extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())")
+        if float(session.execute(up).scalar_one()) < grace:
+            return []
     expired = (JobRow.state == JobState.LEASED, JobRow.lease_until < now())
     return _take_back(session, expired, "its lease ran out: the agent hung, or its host is gone")
 
 
-def requeue_dead(session: Session, host: str, is_alive: Callable[[AgentRow], bool]) -> list[int]:
+def requeue_dead(
+    session: Session, host: str, is_alive: Callable[[AgentRow], bool], *, place: str = ""
+) -> list[int]:
     """Take back the jobs of this host's agents that are not alive any more; return their ids.
 
     `is_alive` looks for the process by `pid` and `create_time` (a pid alone is used again by the
-    system). Leases need not run out first, so the run after a `kill -9` goes on at once.
+    system); it is asked about agents of the same `place` only, where a pid means the same process.
+    Leases need not run out first, so the run after a `kill -9` goes on at once.
     """
     owners = session.scalars(
         select(AgentRow)
         .where(
             AgentRow.host == host,
+            AgentRow.place == place,
             AgentRow.id.in_(select(JobRow.owner_id).where(JobRow.state == JobState.LEASED)),
         )
         .order_by(AgentRow.id)
@@ -209,23 +264,6 @@ def requeue_dead(session: Session, host: str, is_alive: Callable[[AgentRow], boo
     dead = [agent.id for agent in owners if not is_alive(agent)]
     leased = (JobRow.state == JobState.LEASED, JobRow.owner_id.in_(dead))
     return _take_back(session, leased, "its agent was killed") if dead else []
-
-
-def cancel(
-    session: Session, *, restoration_id: str | None = None, job_id: int | None = None
-) -> int:
-    """Cancel the open jobs of a restoration, or one job; return how many were.
-
-    An agent that is at work on one learns it when it renews or commits.
-    """
-    if restoration_id is None and job_id is None:
-        raise ValueError("say which jobs to cancel: restoration_id or job_id")
-    where: list[ColumnElement[bool]] = [JobRow.state.in_(OPEN)]
-    if restoration_id is not None:
-        where.append(JobRow.restoration_id == restoration_id)
-    if job_id is not None:
-        where.append(JobRow.id == job_id)
-    return len(_update(session, where, _released(JobState.CANCELLED)))
 
 
 def close_queued(
@@ -250,17 +288,10 @@ def close_queued(
         where.append(JobRow.scene_number == scene)
     if only is not None:
         where.append(JobRow.dedupe_key == only)
-    return len(_update(session, where, _released(state)))
-
-
-def retry(session: Session, restoration_id: str, *, more: int = 3) -> int:
-    """Queue a restoration's failed and cancelled jobs again for `more` tries; return how many."""
-    where = (
-        JobRow.restoration_id == restoration_id,
-        JobRow.state.in_((JobState.FAILED, JobState.CANCELLED)),
-    )
-    values = {**_released(JobState.QUEUED), "max_attempts": JobRow.attempt + more, "error": None}
-    return len(_update(session, where, values))
+    changed = update_jobs(session, where, released(state))
+    if changed:
+        phase_may_be_over(session, [restoration_id])
+    return len(changed)
 
 
 def job_counts(
@@ -307,7 +338,7 @@ def change_leased(session: Session, lease: Lease, values: Mapping[str, Any]) -> 
         JobRow.attempt == lease.attempt,
         JobRow.state == JobState.LEASED,
     )
-    if not _update(session, where, values):
+    if not update_jobs(session, where, values):
         scene = "" if lease.scene_number is None else f" of scene {lease.scene_number}"
         raise LeaseLost(
             f"job {lease.id} ({lease.kind}{scene}) was cancelled or taken over by another agent; "
@@ -315,39 +346,33 @@ def change_leased(session: Session, lease: Lease, values: Mapping[str, Any]) -> 
         )
 
 
-def _next_job(kinds: Sequence[JobKind], restoration_id: str | None) -> Select[int]:
-    earlier = aliased(JobRow)
-    held_back = (
-        select(earlier.id)
-        .where(
-            earlier.restoration_id == JobRow.restoration_id,
-            earlier.state.in_(OPEN),
-            earlier.phase < JobRow.phase,
-            earlier.kind.in_(_HOLDS_BACK),
-        )
-        .exists()
-    )
-    query = (
-        select(JobRow.id)
-        .where(JobRow.state == JobState.QUEUED, JobRow.kind.in_(kinds), ~held_back)
-        .order_by(JobRow.priority.desc(), JobRow.phase, JobRow.id)
-        .limit(1)
-        .with_for_update(skip_locked=True)
-    )
-    return query if restoration_id is None else query.where(JobRow.restoration_id == restoration_id)
-
-
 def _take_back(session: Session, where: Sequence[Any], error: str) -> list[int]:
-    values = {**_released(_QUEUED_OR_FAILED), "error": error}
-    return _update(session, where, values)
+    """Queue leased jobs again, or let them fail where they used up their tries."""
+    restorations = lock_restorations_of(session, where)
+    values = {**released(_QUEUED_OR_FAILED), "error": error, "error_kind": "agent lost"}
+    changed = update_jobs(session, where, values)
+    phase_may_be_over(session, restorations)
+    return changed
 
 
-def _released(state: Any) -> dict[str, Any]:
+def lock_restorations_of(session: Session, where: Sequence[Any]) -> list[str]:
+    """Hold the restorations of some jobs. Restorations are locked before jobs, everywhere."""
+    query = select(JobRow.restoration_id).where(*where).distinct()
+    return lock_in_order(session, session.scalars(query).all())
+
+
+def phase_may_be_over(session: Session, restorations: Sequence[str | None]) -> None:
+    for restoration_id in restorations:
+        if restoration_id is not None:
+            hold_back(session, restoration_id)
+
+
+def released(state: Any) -> dict[str, Any]:
     """What a job has that nobody holds."""
     return {"state": state, "owner_id": None, "lease_until": None, "changed_at": now()}
 
 
-def _update(session: Session, where: Sequence[Any], values: Mapping[str, Any]) -> list[int]:
+def update_jobs(session: Session, where: Sequence[Any], values: Mapping[str, Any]) -> list[int]:
     """Update jobs in the order of their ids (PostgreSQL locks rows: one order, no deadlock)."""
     chosen = select(JobRow.id).where(*where).order_by(JobRow.id).with_for_update()
     changed = session.execute(

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Index,
     String,
     UniqueConstraint,
+    false,
     text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
@@ -52,6 +53,7 @@ __all__ = [
     "MeasureRow",
     "MetricLicenceRow",
     "ModelLicenceRow",
+    "NeedRow",
     "RecipeRow",
     "RestorationRow",
     "RestorationSceneRow",
@@ -222,7 +224,11 @@ class EnvironmentRow(Base):
 
 
 class AgentRow(Base):
-    """A process that claims jobs. Host, pid and start time tell whether it still lives."""
+    """A process that claims jobs. Host, pid and start time tell whether it still lives.
+
+    `place` is where its pid means something: one boot of one host, one container. `jobs`, `frames`
+    and `seconds` count what it has committed; `error` is its last failure, `ended` why it left.
+    """
 
     __tablename__ = "agent"
     __table_args__ = (UniqueConstraint("host", "pid", "create_time"),)
@@ -236,6 +242,15 @@ class AgentRow(Base):
     software: Mapped[str] = mapped_column(default="")
     registered_at: Mapped[datetime] = mapped_column(default=now())
     last_seen: Mapped[datetime] = mapped_column(default=now())
+    place: Mapped[str] = mapped_column(default="", server_default="")
+    device: Mapped[str] = mapped_column(default="", server_default="")
+    model: Mapped[str] = mapped_column(default="", server_default="")
+    jobs: Mapped[int] = mapped_column(default=0, server_default="0")
+    frames: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    seconds: Mapped[float] = mapped_column(default=0.0, server_default="0")
+    error: Mapped[str | None]
+    ended_at: Mapped[datetime | None]
+    ended: Mapped[str] = mapped_column(default="", server_default="")
 
 
 class TakeRow(Base):
@@ -256,6 +271,7 @@ class TakeRow(Base):
     seconds: Mapped[float]
     environment_sha256: Mapped[str] = mapped_column(ForeignKey("environment.sha256"))
     agent_id: Mapped[int | None] = mapped_column(ForeignKey("agent.id"))
+    gpu_seconds: Mapped[float] = mapped_column(default=0.0, server_default="0")
     state: Mapped[TakeState] = mapped_column(enum_of(TakeState, "state"), default=TakeState.OK)
     made_at: Mapped[datetime] = mapped_column(default=now())
 
@@ -373,15 +389,35 @@ class MasterTakeRow(Base):
     sha256: Mapped[str] = mapped_column(Sha256)
 
 
+class NeedRow(Base):
+    """What jobs ask of an agent; those that ask the same stand in one queue (catalog.turns)."""
+
+    __tablename__ = "need"
+    __table_args__ = (UniqueConstraint("kind", "model", "memory_bytes", "gpu"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[JobKind] = mapped_column(enum_of(JobKind, "kind"))
+    model: Mapped[str] = mapped_column(default="")
+    memory_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    gpu: Mapped[str] = mapped_column(default="")
+
+
 class JobRow(Base):
-    """A unit of work. `attempt` is the fencing token: it only grows, by one with each claim."""
+    """A unit of work. `attempt` is the fencing token: it only grows, by one with each claim.
+
+    `need_id`, `turn`, `cost` and `held` are its place in the queue (catalog.turns).
+    """
 
     __tablename__ = "job"
     __table_args__ = (
         CheckConstraint("(state = 'leased') = (owner_id IS NOT NULL)", name="owner"),
         CheckConstraint("(state = 'leased') = (lease_until IS NOT NULL)", name="lease"),
-        Index("ix_job_queue", "state", text("priority DESC"), "phase", "id"),
-        Index(None, "restoration_id", "state", "phase"),
+        Index(
+            "ix_job_queue", "state", "held", "need_id", text("priority DESC"), "turn", "phase", "id"
+        ),
+        Index(None, "state", "held", "priority", "turn"),
+        Index(None, "restoration_id", "state", "held", "phase"),
+        Index(None, "restoration_id", "state", "priority", "turn"),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -399,6 +435,11 @@ class JobRow(Base):
     attempt: Mapped[int] = mapped_column(default=0)
     max_attempts: Mapped[int] = mapped_column(default=3)
     error: Mapped[str | None]
+    error_kind: Mapped[str] = mapped_column(default="", server_default="")
+    need_id: Mapped[int | None] = mapped_column(ForeignKey("need.id"))
+    held: Mapped[bool] = mapped_column(default=False, server_default=false())
+    turn: Mapped[float] = mapped_column(default=0.0, server_default="0")
+    cost: Mapped[float] = mapped_column(default=1.0, server_default="1")
     queued_at: Mapped[datetime] = mapped_column(default=now())
     changed_at: Mapped[datetime] = mapped_column(default=now())
 

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from catalog.jobs import NewJob, close_queued, dedupe_key, enqueue, job_counts
+from catalog.jobs import NewJob, close_queued, dedupe_key, enqueue
 from catalog.models import (
     FilmRow,
     JobKind,
@@ -24,9 +24,11 @@ from catalog.models import (
     TakeState,
 )
 from catalog.shots import scenes_of
+from catalog.turns import work_is_open
 from catalog.types import insert_missing, now, plain_text
 from restar.errors import UsageError
 from restar.hashing import sha256_of
+from restar.needs import NONE, Needs
 from restar.recipe import Recipe
 from restar.spec import Spec
 
@@ -37,6 +39,7 @@ __all__ = [
     "lock_restoration",
     "open_restoration",
     "recipe_of",
+    "restoration_scene",
     "restoration_scenes",
     "restorations_of",
     "select_take",
@@ -48,7 +51,6 @@ __all__ = [
 ]
 
 RULE_FIRST = "first"  # the take of the wanted key, as it is made
-_BEFORE_ASSEMBLY = (JobKind.CAPTION, JobKind.RESTORE, JobKind.SCORE)
 
 
 def open_restoration(
@@ -143,12 +145,13 @@ def want(
     prompt: str | None = None,
     priority: int = 0,
     max_attempts: int = 3,
+    needs: Needs = NONE,
 ) -> bool:
     """Say which take a scene should have; return whether it has to be made.
 
-    If a take of that key is there it is selected and nothing is queued. Else a `restore` job with
-    payload {"take_key", "spec"} is queued, or opened again if it was done, failed or cancelled. Jobs
-    still queued for an older wish of the scene are cancelled.
+    If a take of that key is there it is selected and nothing is queued. Else a `restore` job is queued
+    with payload {"take_key", "spec"} and what it `needs`, or opened again if it was done, failed or
+    cancelled. Jobs still queued for an older wish of the scene are cancelled.
     """
     restoration = lock_restoration(session, restoration_id)
     row = _scene(session, restoration_id, scene)
@@ -173,7 +176,7 @@ def want(
     _unselect(session, restoration_id, scene)
     restoration.state = RestorationState.OPEN
     session.flush()
-    payload = {"take_key": take_key, "spec": spec.to_json()}
+    payload = {"take_key": take_key, "spec": spec.to_json(), **needs.to_json()}
     enqueue(
         session,
         NewJob(
@@ -185,6 +188,7 @@ def want(
             payload,
             priority,
             max_attempts,
+            cost=float(row.end - row.start),
         ),
         reopen=True,
     )
@@ -198,10 +202,11 @@ def enqueue_assemble(session: Session, restoration_id: str) -> int | None:
     folder that was done before is opened again: ask only if its master is missing.
     """
     restoration = lock_restoration(session, restoration_id)
-    counts = job_counts(session, restoration_id, _BEFORE_ASSEMBLY)
+    if work_is_open(session, restoration_id):
+        return None
     scenes = restoration_scenes(session, restoration_id)
     takes = selected_takes(session, restoration_id)
-    if counts[JobState.QUEUED] or counts[JobState.LEASED] or len(takes) < len(scenes):
+    if len(takes) < len(scenes):
         return None
     chosen = [[number, take.take_key] for number, take in sorted(takes.items())]
     payload = {"output": restoration.output}
@@ -262,6 +267,11 @@ def restoration_scenes(session: Session, restoration_id: str) -> list[Restoratio
             .order_by(RestorationSceneRow.number)
         )
     )
+
+
+def restoration_scene(session: Session, restoration_id: str, number: int) -> RestorationSceneRow:
+    """Return what is wanted of one scene; raise UsageError if there is none of that number."""
+    return _scene(session, restoration_id, number)
 
 
 def restorations_of(session: Session, film_id: str) -> list[RestorationRow]:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli import caption, events, preview, recipes, restore, roundtrip, shots, status
+from cli import agent, caption, events, preview, recipes, restore, roundtrip, shots, status
 from cli.degrade import degrade
 from cli.doctor import doctor
 from cli.parity import parity
@@ -46,8 +46,12 @@ app.command("restore", rich_help_panel=_RUN)(restore.restore)
 app.command("preview", rich_help_panel=_RUN)(preview.preview)
 app.command("shots", rich_help_panel=_RUN)(shots.shots)
 app.command("caption", rich_help_panel=_RUN)(caption.caption)
+app.command("agent", rich_help_panel=_RUN)(agent.agent)
 app.command("status", rich_help_panel=_LOOK)(status.status)
 app.command("events", rich_help_panel=_LOOK)(events.events)
+app.command("jobs", rich_help_panel=_LOOK)(agent.jobs)
+app.command("agents", rich_help_panel=_LOOK)(agent.agents)
+app.command("cost", rich_help_panel=_LOOK)(agent.cost)
 app.command("recipes", rich_help_panel=_LOOK)(recipes.recipes)
 app.command("roundtrip", rich_help_panel=_CARE)(roundtrip.roundtrip)
 app.add_typer(weights, name="weights", rich_help_panel=_CARE)

@@ -65,6 +65,10 @@ def restore(
         bool,
         typer.Option("--plain", help="Without the flow engine (Prefect); it starts faster."),
     ] = False,
+    queue: Annotated[
+        bool,
+        typer.Option("--queue", help="Only queue the work, for agents (`restar agent`) to do."),
+    ] = False,
     accession: Annotated[
         str, typer.Option(help="The archive's own number of the film (one FILM only).")
     ] = "",
@@ -72,12 +76,13 @@ def restore(
     """Restore films: each becomes a verified lossless master.
 
     Run it again at any time: what is finished is used again, what is missing or altered is made,
-    and after a crash it goes on where it was. Prints the path of each master on a line.
+    and after a crash it goes on where it was. Prints the path of each master on a line (with --queue:
+    where it will be).
 
     Examples: `restar restore reel.mkv -o restored`, `restar restore *.mov --recipe identity`,
     `restar restore reel.mkv --scenes 3 --seed 7` (that scene anew, the others as they are).
     """
-    engine = None if plain else _engine(films)
+    engine = None if plain or queue else _engine(films)
 
     from cli.console import open_house_here, progress_shown, stderr
     from flows.prepare import Order
@@ -104,7 +109,7 @@ def restore(
     errors: list[RestarError] = []
     with open_house_here() as house:
         paths = [film_path(house, film) for film in films]
-        with restoring(house, engine, stderr().status) as run, progress_shown():
+        with restoring(house, engine, stderr().status, queue) as run, progress_shown():
             for path in paths:
                 try:
                     master = run(path, order)

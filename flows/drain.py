@@ -1,19 +1,19 @@
 """Drain: claim a job, do it, commit it, until none is left. An agent is a process that drains.
 
-A lease is renewed while its work goes on. What can't be done is recorded with its reason and the next
-job is taken; what no job could do (no space, no source) ends the run, with the job handed back.
+While the model works at one scene, the next is claimed and decoded, and the one before is encoded,
+published and committed.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, nullcontext
 
+import av
 from sqlalchemy.orm import Session
 
-from catalog.agents import record_environment
+from catalog.agents import count_work, record_environment
 from catalog.base import JobKind, JobState
 from catalog.commits import (
     NewScore,
@@ -23,68 +23,30 @@ from catalog.commits import (
     commit_take,
     reuse_take,
 )
-from catalog.jobs import (
-    Lease,
-    NewJob,
-    claim,
-    dedupe_key,
-    enqueue,
-    fail,
-    finish,
-    hand_back,
-    job_counts,
-    renew,
-)
+from catalog.jobs import Lease, NewJob, dedupe_key, enqueue, finish, job_counts
 from catalog.models import RestorationRow, RestorationSceneRow, TakeRow
-from catalog.restorations import find_take, recipe_of, restoration_scenes
-from flows.prepare import take_back_dead_work, want_scene
-from restar.errors import (
-    CatalogError,
-    DamagedMediaError,
-    LeaseLost,
-    RestarError,
-    StoreError,
-)
+from catalog.restorations import find_take, restoration_scene, restoration_scenes
+from flows.bench import DRAINED, Bench, Drained, Ready, Shift, Trade
+from flows.leases import Leases
+from flows.prepare import want_scene
+from flows.stop import Interrupted, Stop
+from restar.errors import LeaseLost, StoreError
 from restar.log import about
-from restar.progress import Advance, track
+from restar.progress import track
 from restar.recipe import Recipe
 from restar.spec import Spec
-from restar.timeline import FrameRange
-from tasks.caption import Members, Teller
+from tasks.caption import Teller
+from tasks.channel import Channel
 from tasks.environment import environment
 from tasks.guard import guard_take, guard_wanted
-from tasks.house import House, OpenFilm, open_film
+from tasks.house import House, OpenFilm
 from tasks.plan import plan_restoration
-from tasks.restore import Workshop, restore_scene
+from tasks.restore import MadeTake, TakeInWork, decoded, restore_scene
 from tasks.score import flags_of, score_take
 
-__all__ = ["Drained", "drain", "held"]
+__all__ = ["DRAINED", "Drained", "Shift", "drain", "work"]
 
-DRAINED = (JobKind.CAPTION, JobKind.RESTORE, JobKind.SCORE)
-_POLL_SECONDS = 0.5
 _log = logging.getLogger("restar.drain")
-
-
-@dataclass
-class Drained:
-    """What one drain did: how many jobs of each kind."""
-
-    done: dict[str, int] = field(default_factory=dict)
-
-
-@dataclass
-class _Bench:
-    """What stays open from job to job: warm restorers, films, restorations."""
-
-    house: House
-    workshop: Workshop = field(default_factory=Workshop)
-    films: dict[str, OpenFilm] = field(default_factory=dict)
-    members: Members = field(default_factory=Members)
-
-    def film(self, film_id: str) -> OpenFilm:
-        if film_id not in self.films:
-            self.films[film_id] = open_film(self.house, film_id)
-        return self.films[film_id]
 
 
 def drain(house: House, restoration_id: str | None = None) -> Drained:
@@ -93,128 +55,152 @@ def drain(house: House, restoration_id: str | None = None) -> Drained:
     Work that another living process has claimed is waited for; that of a dead one is taken over.
     Raises StoreError, CatalogError or DamagedMediaError where going on makes no sense.
     """
-    bench, drained = _Bench(house), Drained()
-    with track("restoring", "scenes", _restores(house, restoration_id)) as advance:
-        _drain(bench, drained, restoration_id, advance)
-    return drained
+    return work(house, Shift(restoration_id=restoration_id))
 
 
-def _drain(bench: _Bench, drained: Drained, restoration_id: str | None, advance: Advance) -> None:
-    house = bench.house
-    while True:
-        with house.catalog.begin() as session:
-            lease = claim(
-                session,
-                house.agent_id,
-                DRAINED,
-                house.settings.lease_seconds,
-                restoration_id=restoration_id,
-            )
-        if lease is not None:
-            _do(bench, lease)
-            drained.done[str(lease.kind)] = drained.done.get(str(lease.kind), 0) + 1
-            advance(lease.kind == JobKind.RESTORE)
-        elif restoration_id is not None and _open_elsewhere(house, restoration_id):
-            time.sleep(_POLL_SECONDS)
-            take_back_dead_work(house)
-        else:
-            return
+def work(house: House, shift: Shift, stop: Stop | None = None) -> Drained:
+    """Work a shift; return what was done. Raises as `drain`, and UnfitError.
 
-
-@contextmanager
-def held(house: House, lease: Lease, *, raising: bool = False) -> Iterator[None]:
-    """Renew a lease at a third of its time; hand it back where the work ends by an interruption.
-
-    A failure of the work itself is recorded with the job, and raised too where `raising`; one that
-    would meet every job is always raised.
+    A `stop` that was asked for ends it early: `stopped` says why, and what was not finished is back
+    in the queue. Called in the main thread it takes the process's signals while it works.
     """
-    stop = threading.Event()
-    keeper = threading.Thread(target=_keep, args=(house, lease, stop), daemon=True)
-    keeper.start()
-    try:
-        yield
-    except LeaseLost:
-        _log.warning("job %s was taken over by another agent; its result is dropped", lease.id)
-    except (StoreError, CatalogError, DamagedMediaError, KeyboardInterrupt):
-        _settle(house, lease, lambda session: hand_back(session, lease))
-        raise
-    except Exception as error:
-        expected = isinstance(error, RestarError)
-        reason = str(error) if expected else f"{type(error).__name__}: {error}"
-        _log.error("%s of scene %s failed: %s", lease.kind, lease.scene_number, reason,
-                   exc_info=not expected)  # fmt: skip
-        _settle(house, lease, lambda session: fail(session, lease, reason))
-        if raising:
-            raise
-    finally:
-        stop.set()
-        keeper.join()
-
-
-def _keep(house: House, lease: Lease, stop: threading.Event) -> None:
-    while not stop.wait(house.settings.lease_seconds / 3):
-        try:
-            with house.catalog.begin() as session:
-                renew(session, lease, house.settings.lease_seconds)
-        except LeaseLost:
-            return
-        except CatalogError as error:
-            _log.warning("lease of job %s not renewed: %s", lease.id, error)
-
-
-def _settle(house: House, lease: Lease, change: Callable[[Session], object]) -> None:
-    try:
-        with house.catalog.begin() as session:
-            change(session)
-    except (LeaseLost, CatalogError) as error:
-        _log.warning("job %s: %s", lease.id, error)
-
-
-def _do(bench: _Bench, lease: Lease) -> None:
-    assert lease.film_id is not None  # noqa: S101  drained kinds always belong to a film
-    work = {JobKind.CAPTION: _caption, JobKind.RESTORE: _restore, JobKind.SCORE: _score}
     with (
-        about(film=lease.film_id[:12], scene=lease.scene_number or 0, job=lease.id),
-        held(bench.house, lease),
+        Leases(house) as leases,
+        track("restoring", "scenes", _restores(house, shift.restoration_id)) as advance,
     ):
-        work[lease.kind](bench, lease, bench.film(lease.film_id))
+        bench = Bench(house, shift, _TRADES, leases, stop or Stop(), advance)
+
+        def last_resort() -> None:
+            for lease in leases.held():
+                leases.hand_back(lease)
+
+        with stop.watching(last_resort) if stop is not None else nullcontext():
+            try:
+                bench.run()
+            except Interrupted as interrupted:
+                bench.drained.stopped = str(interrupted)
+    return bench.drained
 
 
-def _restore(bench: _Bench, lease: Lease, film: OpenFilm) -> None:
+def _restore(bench: Bench, ready: Ready) -> None:
+    lease, film, spec = ready.lease, ready.film, ready.spec
+    assert film is not None and spec is not None and ready.recipe is not None  # noqa: S101
+    if ready.pictures is None:
+        _reuse(bench, ready)
+        return
     bench.members.free()  # what captions does not need memory while takes are made
-    house, key = bench.house, str(lease.payload["take_key"])
-    spec = Spec.from_json(lease.payload["spec"])
-    scene, recipe = _scene(house, lease), _recipe(house, lease)
+    if bench.model not in ("", ready.model) and ready.model:
+        bench.workshop.release()
+    bench.model = ready.model or bench.model
+    began = time.monotonic()
+    looks = threading.Event()
+
+    def check() -> None:
+        if bench.leases.lost(lease):
+            raise LeaseLost(f"job {lease.id} was cancelled or taken over; it is given up")
+        bench.stop.check()
+        bench.look_at_take()
+        left = ready.expected(bench.pace) - time.monotonic() + began
+        if bench.stop.wanted and left > bench.stop.left:
+            raise Interrupted(bench.stop.reason)
+
+    def put() -> None:
+        looks.set()  # the model gives frames: time to look for what comes next
+        check()
+
+    take = TakeInWork(
+        bench.house, film, spec,
+        then=lambda made: _commit(bench, ready, made),
+        otherwise=lambda error: bench.failed(lease, error),
+        check=put,
+    )  # fmt: skip
+    bench.look_ahead(looks, ready.expected(bench.pace))
+    bench.drained.gaps.append(time.monotonic() - bench.free_since)
+    try:
+        seconds = restore_scene(
+            bench.workshop, film, spec, ready.frames, _checked(ready.pictures, check), take,
+            number=lease.scene_number or 0,
+        )  # fmt: skip
+        bench.pace[ready.sort] = seconds / ready.frames.count
+        bench.finish_take()
+    except BaseException:
+        looks.set()
+        take.abandon()
+        raise
+    looks.set()
+    take.end(seconds)
+    bench.take = take
+
+
+def _commit(bench: Bench, ready: Ready, made: MadeTake) -> None:
+    """In the thread of the take: record it, with all that follows from it."""
+    lease, scene, spec, house = ready.lease, ready.scene, ready.spec, bench.house
+    assert scene is not None and spec is not None and ready.recipe is not None  # noqa: S101
+    recipe, key = ready.recipe, str(lease.payload["take_key"])
+
+    def record(session: Session) -> None:
+        take = NewTake(
+            take_key=key,
+            film_id=str(lease.film_id),
+            start=scene.start,
+            end=scene.end,
+            spec=spec.to_json(),
+            sha256=made.sha256,
+            checksums_sha256=made.checksums_sha256,
+            bytes=made.bytes,
+            seconds=made.seconds,
+            environment=record_environment(session, environment()),
+            agent_id=house.agent_id,
+            gpu_seconds=made.model_seconds if bench.shift.device else 0.0,
+        )
+        _queue_score(session, lease, key, recipe)
+        commit_take(session, lease, take, agent=house.who)
+        count_work(session, house.agent_id, frames=scene.end - scene.start,
+                   seconds=made.seconds, model=bench.model)  # fmt: skip
+
     with about(take=key[:12]):
-        if _is_there(house, key):
-            with house.catalog.begin() as session:
-                if reuse_take(session, lease, key) is not None:
-                    _queue_score(session, lease, key, recipe)
-                    return
-        frames = FrameRange(scene.start, scene.end)
-        made = restore_scene(house, bench.workshop, film, spec, frames, number=scene.number)
-        with house.catalog.begin() as session:
-            take = NewTake(
-                take_key=key,
-                film_id=film.row.id,
-                start=scene.start,
-                end=scene.end,
-                spec=spec.to_json(),
-                sha256=made.sha256,
-                checksums_sha256=made.checksums_sha256,
-                bytes=made.bytes,
-                seconds=made.seconds,
-                environment=record_environment(session, environment()),
-                agent_id=house.agent_id,
-            )
-            _queue_score(session, lease, key, recipe)
-            commit_take(session, lease, take, agent=house.who)
+        bench.leases.commit(lease, record)
         _log.info("take made in %.1f s", made.seconds)
+    bench.done(lease.kind)
 
 
-def _score(bench: _Bench, lease: Lease, film: OpenFilm) -> None:
+def _reuse(bench: Bench, ready: Ready) -> None:
+    """The take was made meanwhile, for another restoration, and is whole."""
+    lease, recipe = ready.lease, ready.recipe
+    key = str(lease.payload["take_key"])
+
+    def record(session: Session) -> None:
+        if reuse_take(session, lease, key) is None:
+            raise StoreError(f"take {key[:12]}: was lost at this moment; run it again")
+        if recipe is not None:
+            _queue_score(session, lease, key, recipe)
+
+    bench.leases.commit(lease, record)
+    bench.done(lease.kind)
+
+
+def _assemble(bench: Bench, ready: Ready) -> None:
+    from flows.finish import finish_claimed
+
+    lease = ready.lease
+    bench.finish_take()
+    bench.leases.let_go(lease)  # it is renewed there
+    finish_claimed(bench.house, lease)
+    bench.done(lease.kind)
+
+
+def _prepare(bench: Bench, ready: Ready) -> None:
+    """Gather what a scene takes and begin to decode it, unless its take was made meanwhile."""
+    ready.scene = _scene(bench.house, ready.lease)
+    ready.recipe = bench.recipe(str(ready.lease.restoration_id))
+    ready.spec = Spec.from_json(ready.lease.payload["spec"])
+    if ready.film is not None and not _is_there(bench.house, ready.lease):
+        ready.pictures = decoded(ready.film, ready.frames)
+
+
+def _score(bench: Bench, lease: Lease, film: OpenFilm) -> None:
     house, key = bench.house, str(lease.payload["take_key"])
-    recipe = _recipe(house, lease)
+    recipe = bench.recipe(str(lease.restoration_id))
     wanted = recipe.score
     with house.catalog.read() as session:
         take = find_take(session, key)
@@ -237,8 +223,12 @@ def _score(bench: _Bench, lease: Lease, film: OpenFilm) -> None:
         commit_scores(session, lease, key, scores, flags=flags)
 
 
-def _caption(bench: _Bench, lease: Lease, film: OpenFilm) -> None:
-    house, scene, recipe = bench.house, _scene(bench.house, lease), _recipe(bench.house, lease)
+def _caption(bench: Bench, lease: Lease, film: OpenFilm) -> None:
+    house, scene, recipe = (
+        bench.house,
+        _scene(bench.house, lease),
+        bench.recipe(str(lease.restoration_id)),
+    )
     plan = plan_restoration(film, recipe)
     teller = Teller(house, film, recipe, plan, bench.members)
     with house.catalog.read() as session:
@@ -271,8 +261,9 @@ def _queue_score(session: Session, lease: Lease, key: str, recipe: Recipe) -> No
     enqueue(session, job, reopen=True)
 
 
-def _is_there(house: House, key: str) -> bool:
-    """Whether a take of this key was made meanwhile, and is whole."""
+def _is_there(house: House, lease: Lease) -> bool:
+    """Whether the take of a job was made meanwhile, and is whole."""
+    key = str(lease.payload["take_key"])
     with house.catalog.read() as session:
         take: TakeRow | None = find_take(session, key)
     if take is None:
@@ -286,14 +277,7 @@ def _is_there(house: House, key: str) -> bool:
 
 def _scene(house: House, lease: Lease) -> RestorationSceneRow:
     with house.catalog.read() as session:
-        scenes = restoration_scenes(session, str(lease.restoration_id))
-    return next(scene for scene in scenes if scene.number == lease.scene_number)
-
-
-def _recipe(house: House, lease: Lease) -> Recipe:
-    with house.catalog.read() as session:
-        row = session.get_one(RestorationRow, str(lease.restoration_id))
-        return recipe_of(session, row)
+        return restoration_scene(session, str(lease.restoration_id), lease.scene_number or 0)
 
 
 def _restores(house: House, restoration_id: str | None) -> int | None:
@@ -304,7 +288,30 @@ def _restores(house: House, restoration_id: str | None) -> int | None:
     return counts.get(JobState.QUEUED, 0) + counts.get(JobState.LEASED, 0)
 
 
-def _open_elsewhere(house: House, restoration_id: str) -> bool:
-    with house.catalog.read() as session:
-        counts = job_counts(session, restoration_id, DRAINED)
-    return bool(counts.get(JobState.LEASED) or counts.get(JobState.QUEUED))
+def _checked(
+    pictures: Channel[av.VideoFrame], check: Callable[[], None]
+) -> Iterator[av.VideoFrame]:
+    with closing(pictures):
+        for picture in pictures:
+            check()
+            yield picture
+
+
+def _plain(do: Callable[[Bench, Lease, OpenFilm], None]) -> Trade:
+    """A kind of job that is done in one go."""
+
+    def all_of_it(bench: Bench, ready: Ready) -> None:
+        assert ready.film is not None  # noqa: S101
+        do(bench, ready.lease, ready.film)
+        bench.leases.let_go(ready.lease)
+        bench.done(ready.lease.kind)
+
+    return Trade(all_of_it)
+
+
+_TRADES: Mapping[JobKind, Trade] = {
+    JobKind.CAPTION: _plain(_caption),
+    JobKind.RESTORE: Trade(_restore, _prepare),
+    JobKind.SCORE: _plain(_score),
+    JobKind.ASSEMBLE: Trade(_assemble),
+}

@@ -22,9 +22,9 @@ from catalog.restorations import (
     restoration_scenes,
     selected_takes,
 )
-from flows.drain import held
+from flows.leases import held
 from flows.prepare import take_back_dead_work, want_scene
-from restar.errors import IncompleteError, StoreError
+from restar.errors import CatalogError, DamagedMediaError, IncompleteError, StoreError
 from restar.hashing import sha256_of_file
 from restar.log import about
 from restar.progress import track
@@ -35,7 +35,7 @@ from tasks.deliver import deliver
 from tasks.house import House, OpenFilm, open_film
 from tasks.plan import plan_restoration
 
-__all__ = ["finish"]
+__all__ = ["finish", "finish_claimed"]
 
 _POLL_SECONDS = 0.5
 
@@ -75,6 +75,26 @@ def finish(house: House, restoration_id: str, target: Path, *, force: bool = Fal
                 take_back_dead_work(house)
 
 
+def finish_claimed(house: House, lease: Lease) -> Path | None:
+    """Make and deliver the master that a claimed assembly asks for; return its path as `finish` does.
+
+    What goes wrong is recorded with the job, and raised.
+    """
+    with house.catalog.read() as session:
+        restoration = session.get_one(RestorationRow, str(lease.restoration_id))
+        recipe = recipe_of(session, restoration)
+    target = Path(restoration.output)
+    with held(house, lease, raising=True, ends=(CatalogError,)):
+        film = open_film(house, restoration.film_id)
+    if not _assemble(house, film, restoration, lease, target, False, ends=(CatalogError,)):
+        return None
+    with house.catalog.read() as session:
+        master = current_master(session, restoration.id)
+    if master is not None:
+        deliver(house, film, restoration, master, recipe, target=target)
+    return target
+
+
 def _assemble(
     house: House,
     film: OpenFilm,
@@ -82,6 +102,7 @@ def _assemble(
     lease: Lease,
     target: Path,
     force: bool,
+    ends: tuple[type[Exception], ...] = (StoreError, CatalogError, DamagedMediaError),
 ) -> bool:
     """Make and record the master; False where a take has to be made again first."""
     with house.catalog.read() as session:
@@ -90,7 +111,7 @@ def _assemble(
     selected = _selection(house, restoration.id)
     tags = {"RESTAR_RECIPE": recipe.name, "RESTAR_EVENTS": f"{anchor.count} {anchor.head}"}
     altered = False
-    with held(house, lease, raising=True):
+    with held(house, lease, raising=True, ends=ends):
         try:
             made = assemble_master(
                 house, film, restoration, selected, target=target, tags=tags, force=force

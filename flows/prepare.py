@@ -37,7 +37,7 @@ from restar.spec import Spec, take_key
 from restar.timeline import FrameRange, format_scenes
 from tasks.assemble import claim_place, master_path
 from tasks.caption import Teller, Words
-from tasks.house import House, OpenFilm, open_film, process_is_alive
+from tasks.house import House, OpenFilm, open_film, place, process_is_alive
 from tasks.ingest import ingest
 from tasks.plan import Plan, plan_restoration, spec_of
 from tasks.shots import shots_of
@@ -164,17 +164,19 @@ def want_scene(
         overrides=scene.overrides,
         prompt=spec.prompt,
         max_attempts=house.settings.max_attempts,
+        needs=plan.needs,
     )
 
 
 def take_back_dead_work(house: House) -> None:
     """Queue the jobs again whose lease ran out, or whose process on this host is gone."""
     with house.catalog.begin() as session:
-        requeue_expired(session)
+        requeue_expired(session, grace=house.settings.lease_seconds)
         requeue_dead(
             session,
             socket.gethostname(),
             lambda agent: process_is_alive(agent.pid, agent.create_time),
+            place=place(),
         )
 
 

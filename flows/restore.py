@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from catalog.restorations import enqueue_assemble
 from flows.drain import drain
 from flows.finish import finish
 from flows.prepare import Order, prepare
@@ -19,7 +20,7 @@ from tasks.house import House
 if TYPE_CHECKING:
     from flows.embedded import Engine
 
-__all__ = ["restore_film", "restoring"]
+__all__ = ["queue_film", "restore_film", "restoring"]
 
 
 def restore_film(house: House, path: Path, order: Order) -> Path:
@@ -35,17 +36,29 @@ def restore_film(house: House, path: Path, order: Order) -> Path:
             return master
 
 
+def queue_film(house: House, path: Path, order: Order) -> Path:
+    """Queue what a film needs, for agents to do; return where its master will be."""
+    prepared = prepare(house, path, order)
+    with house.catalog.begin() as session:
+        enqueue_assemble(session, prepared.restoration_id)  # where nothing else is left to do
+    return prepared.target
+
+
 @contextmanager
 def restoring(
     house: House,
     engine: "Engine | None",
     spinner: Callable[[str], AbstractContextManager[object]],
+    queue: bool = False,
 ) -> Iterator[Callable[[Path, Order], Path]]:
     """Yield what restores one film: plain without `engine`, else as flows on it.
 
     `engine` is what `flows.embedded.start_early` returned; `spinner` shows a text while it comes up.
-    Raises EngineError where it does not.
+    With `queue` the work is only queued. Raises EngineError where the engine does not come up.
     """
+    if queue:
+        yield partial(queue_film, house)
+        return
     if engine is None:
         yield partial(restore_film, house)
         return

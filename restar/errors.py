@@ -5,6 +5,7 @@
     |   +-- RecipeError         2: a recipe, or a setting of a step, is not valid
     +-- MediaError              3: a film can't be read, or can't be carried without loss
     |   +-- DamagedMediaError   3: a film ends early or holds frames that don't decode
+    |   +-- NoSourceError       3: a film's file is not where it was, perhaps on this host only
     +-- VerificationError       4: a finished file is not what it has to be
     +-- StoreError              5: a file can't be kept: no space, no permission, altered on disk
     +-- CatalogError            6: the database is missing, locked, or of another version
@@ -13,6 +14,8 @@
     +-- PluginError             8: a restorer, captioner or scorer is unknown or can't run here
     +-- EngineError             9: the flow engine did not start
     +-- IncompleteError        10: the run ended with scenes that failed; the rest is kept
+    +-- NotFiniteError         11: a model gave numbers that are not finite (NaN, infinity)
+    +-- UnfitError             12: an agent stopped, since one job after another failed on it
 
 A message says what is wrong, where, and what to do; `cli` prints it as one line and leaves with
 `exit_status`. The statuses are part of the command's contract (docs/cli.md).
@@ -26,10 +29,13 @@ __all__ = [
     "IncompleteError",
     "LeaseLost",
     "MediaError",
+    "NoSourceError",
+    "NotFiniteError",
     "PluginError",
     "RecipeError",
     "RestarError",
     "StoreError",
+    "UnfitError",
     "UsageError",
     "VerificationError",
 ]
@@ -59,6 +65,10 @@ class MediaError(RestarError):
 
 class DamagedMediaError(MediaError):
     """A film ends early, or holds frames that don't decode."""
+
+
+class NoSourceError(MediaError):
+    """A film's file is not where it was; another host may still reach it."""
 
 
 class VerificationError(RestarError):
@@ -105,3 +115,15 @@ class IncompleteError(RestarError):
     """The run ended with failed scenes; every finished take is kept."""
 
     exit_status = 10
+
+
+class NotFiniteError(RestarError):
+    """A model gave numbers that are not finite (NaN, infinity): there is no picture in them."""
+
+    exit_status = 11
+
+
+class UnfitError(RestarError):
+    """An agent stopped, since one job after another failed on it: its host has to be looked at."""
+
+    exit_status = 12

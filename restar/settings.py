@@ -41,6 +41,11 @@ class Settings(BaseSettings):
     max_attempts: int = Field(
         default=3, ge=1, le=100, description="How often a job is tried before it counts as failed."
     )
+    min_free_mib: int = Field(
+        default=512,
+        ge=0,
+        description="Agents stop, cleanly, where the store's disk has less than this free (MiB).",
+    )
     threads: int = Field(
         default=0, ge=0, le=256, description="Threads of a decoder or encoder; 0 = one per core."
     )

@@ -7,6 +7,8 @@ prompt and the frames, so that the same spec gives the same bytes.
 A restorer that does not listen to text says so by `uses_prompt = False`: then nobody captions for it
 with a heavy model, and no caption is in its spec. One that does may have `prompt_template(step)` (the
 template on its model's card, with {caption}, {facts}, {condition}) and `count_tokens(text)`.
+Two methods are optional: `needs` (see Needing), and `release()`, which lets go of a model that is held
+outside of Python's reach when its agent has been idle, or needs the memory for another.
 """
 
 from collections.abc import Iterator
@@ -16,11 +18,12 @@ from typing import Any, Protocol, runtime_checkable
 import av
 
 from media.format import VideoFormat
+from restar.needs import NONE, Needs
 from restar.plugins import load_plugin
 from restar.spec import ResolvedStep
 from restar.timeline import FrameRange
 
-__all__ = ["Restorer", "StepContext", "restorer"]
+__all__ = ["Needing", "Restorer", "StepContext", "needs_of", "restorer"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,20 @@ class Restorer(Protocol):
     ) -> Iterator[av.VideoFrame]:
         """Yield exactly one frame for each frame of the scene, in order, holding few at a time."""
         ...
+
+
+@runtime_checkable
+class Needing(Protocol):
+    """A restorer that asks something of the agent that runs it. Most don't, and lack this method."""
+
+    def needs(self, step: ResolvedStep, source: VideoFormat) -> Needs:
+        """Return what the step needs for scenes of this format: a model, memory, a class of GPU."""
+        ...
+
+
+def needs_of(member: Restorer, step: ResolvedStep, source: VideoFormat) -> Needs:
+    """Return what a restorer's step needs of an agent; nothing where it does not say."""
+    return member.needs(step, source) if isinstance(member, Needing) else NONE
 
 
 def restorer(name: str) -> Restorer:

@@ -18,11 +18,20 @@ from catalog.models import FilmRow
 from media.frames import FrameIndex
 from media.probe import MediaInfo, probe
 from restar import __version__
-from restar.errors import CatalogError, MediaError
+from restar.errors import CatalogError, NoSourceError
 from restar.settings import Settings
 from store import Store
 
-__all__ = ["SOFTWARE", "House", "OpenFilm", "open_film", "open_house", "process_is_alive"]
+__all__ = [
+    "SOFTWARE",
+    "House",
+    "OpenFilm",
+    "open_film",
+    "open_house",
+    "place",
+    "process_is_alive",
+    "started_at",
+]
 
 SOFTWARE = f"restar {__version__}"
 
@@ -53,21 +62,22 @@ def open_house(settings: Settings) -> Iterator[House]:
     """Open catalog and store, made where they are missing, and register this process."""
     who = settings.agent or _user()
     store = Store(settings.store_root)
-    with open_catalog(settings.database_url) as catalog:
+    with open_catalog(settings.database_url, idle_seconds=settings.lease_seconds) as catalog:
         with catalog.begin() as session:
             agent_id = register_agent(
                 session,
                 name=who,
                 host=socket.gethostname(),
+                place=place(),
                 pid=os.getpid(),
-                create_time=psutil.Process().create_time(),
+                create_time=started_at(os.getpid()),
                 software=SOFTWARE,
             )
         yield House(settings, catalog, store, who, agent_id)
 
 
 def open_film(house: House, film_id: str) -> OpenFilm:
-    """Return a film ready to be read; raise MediaError where its source is gone or another."""
+    """Return a film ready to be read; raise NoSourceError where its source is gone or another."""
     with house.catalog.read() as session:
         row = film_by_id(session, film_id)
     if row is None:
@@ -78,20 +88,48 @@ def open_film(house: House, film_id: str) -> OpenFilm:
             info = probe(path)
             index = FrameIndex.load(house.store.open_local(row.frame_index), info.video.time_base)
             return OpenFilm(row, path, info, index)
-    raise MediaError(
+    raise NoSourceError(
         f"film {film_id[:12]}: its source is no longer at {', '.join(row.paths)}; name it again "
         "with `restar restore FILM`"
     )
 
 
 def process_is_alive(pid: int, create_time: float) -> bool:
-    """Whether a process of this host still runs (a process id alone may be another's by now)."""
+    """Whether a process of this place still runs (a process id alone may be another's by now)."""
     try:
-        process = psutil.Process(pid)
-        same = abs(process.create_time() - create_time) < 1
-        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
+        same = abs(started_at(pid) - create_time) < _SAME_S
+        return bool(same and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
+
+
+def started_at(pid: int) -> float:
+    """Return when a process began: on Linux in seconds since the host started, else since 1970.
+
+    The wall clock may be set while agents work, and on Linux the start of every process would seem
+    to move with it. Raises psutil.NoSuchProcess.
+    """
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return float(psutil.Process(pid).create_time())
+    return int(fields[19]) / os.sysconf("SC_CLK_TCK")
+
+
+def place() -> str:
+    """Return a name for where process ids mean something: one boot of one host, one container.
+
+    Containers often share a host's name, and hosts have been cloned with theirs; the id of a process
+    in one is no process, or another one, in the next. Empty where the system does not tell.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+        return f"{boot[:8]} {Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
+
+
+_SAME_S = 0.005  # Linux counts in 1/100 s
 
 
 def _user() -> str:

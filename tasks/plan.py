@@ -9,9 +9,10 @@ from dataclasses import dataclass, replace
 from media.convert import ffv1_pix_fmts, full_range, lossless_equivalent
 from media.format import TakeFormat, VideoFormat
 from restar.errors import MediaError, RecipeError
+from restar.needs import NONE, Needs, joined
 from restar.recipe import Recipe
 from restar.spec import ResolvedStep, Spec
-from restorers import Restorer, restorer
+from restorers import Restorer, needs_of, restorer
 from tasks.house import OpenFilm
 
 __all__ = ["Plan", "plan_restoration", "spec_of"]
@@ -19,10 +20,11 @@ __all__ = ["Plan", "plan_restoration", "spec_of"]
 
 @dataclass(frozen=True)
 class Plan:
-    """A recipe's chain for one film: the resolved steps, and what every take is encoded as."""
+    """A recipe's chain for one film: the resolved steps, what every take is encoded as, what it needs."""
 
     steps: tuple[ResolvedStep, ...]
     take_format: TakeFormat
+    needs: Needs = NONE
 
 
 def plan_restoration(film: OpenFilm, recipe: Recipe) -> Plan:
@@ -31,13 +33,16 @@ def plan_restoration(film: OpenFilm, recipe: Recipe) -> Plan:
     if not film.info.format.pix_fmt:
         raise MediaError(f"{film.path}: its pixel format is unknown; is the file whole?")
     steps: list[ResolvedStep] = []
+    needs: list[Needs] = []
     for number, wanted in enumerate(recipe.restore.steps, start=1):
         member = restorer(wanted.use)
         _refuse_fields(film, member, number)
         resolved = member.resolve(dict(wanted.options), video)
+        needs.append(needs_of(member, resolved, video))
         video = member.output(resolved, video)
         steps.append(resolved)
-    return Plan(tuple(steps), TakeFormat(_storable(video, recipe.restore.pixel_format)))
+    take_format = TakeFormat(_storable(video, recipe.restore.pixel_format))
+    return Plan(tuple(steps), take_format, joined(needs))
 
 
 def spec_of(plan: Plan, recipe: Recipe, prompt: str, seed: int) -> Spec:

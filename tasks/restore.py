@@ -1,7 +1,17 @@
-"""Restoring one scene: its frames through the chain of restorers into a take, published whole."""
+"""Restoring one scene: its frames through the chain of restorers into a take, published whole.
 
+Three threads share the work, so that the model never waits for a file: one decodes ahead (also of the
+next scene), this one runs the model, one encodes what the model gave, publishes and commits it. A few
+frames wait between them (`AHEAD`), however long the scene is.
+"""
+
+import gc
+import logging
+import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from fractions import Fraction
 
@@ -9,28 +19,46 @@ import av
 
 from media.format import TakeFormat, VideoFormat
 from media.frames import decode_range
-from media.take import TakeWriter, WrittenTake
+from media.take import TakeWriter
 from restar.errors import VerificationError
-from restar.progress import Advance, track
+from restar.progress import track
 from restar.spec import Spec
 from restar.timeline import FrameRange
 from restorers import Restorer, StepContext, restorer
+from tasks.channel import Channel, ClosedError, ahead
 from tasks.house import House, OpenFilm
 from tasks.step import step
 
-__all__ = ["MadeTake", "Workshop", "restore_scene", "restored_frames"]
+__all__ = [
+    "AHEAD",
+    "MadeTake",
+    "TakeInWork",
+    "Workshop",
+    "decoded",
+    "restore_scene",
+    "restored_frames",
+]
+
+AHEAD = 8
+"""How many frames may wait between two of the threads (200 MB of 4K in 16 bits)."""
 
 _NOMINAL = Fraction(25)
+_log = logging.getLogger("restar.restore")
 
 
 @dataclass(frozen=True)
 class MadeTake:
-    """A take in the store: its file, the checksums of its frames (16 bytes each), its cost."""
+    """A take in the store: its file, the checksums of its frames (16 bytes each), its cost.
+
+    `seconds` from the scene's first frame until it was in the store, `model_seconds` of them with
+    the model at work.
+    """
 
     sha256: str
     checksums_sha256: str
     bytes: int
     seconds: float
+    model_seconds: float
 
 
 @dataclass
@@ -44,44 +72,165 @@ class Workshop:
             self._members[name] = restorer(name)
         return self._members[name]
 
+    def release(self) -> None:
+        """Let go of every model, and give the GPU's memory back.
+
+        A restorer that holds more than what Python counts may have a method `release`.
+        """
+        for member in self._members.values():
+            release = getattr(member, "release", None)
+            if release is not None:
+                release()
+        self._members.clear()
+        gc.collect()
+        torch = sys.modules.get("torch")
+        if torch is not None and torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+class TakeInWork:
+    """A take that is being encoded, published and then committed, in a thread of its own.
+
+    `put` gives it frames; `end` says that the model is done; `wait` returns when all is done, or
+    raises what went wrong. `then` is called with the finished take, `otherwise` with what kept it from
+    that, both in that thread. `check` is called before every frame, and may raise.
+    """
+
+    def __init__(
+        self,
+        house: House,
+        film: OpenFilm,
+        spec: Spec,
+        then: Callable[[MadeTake], None],
+        otherwise: Callable[[BaseException], None],
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._house, self._then, self._otherwise, self._check = house, then, otherwise, check
+        self._format = TakeFormat.from_json(spec.format)
+        self._rate = film.info.video.rate or _NOMINAL
+        self._frames: Channel[av.VideoFrame] = Channel(AHEAD)
+        self._began = time.monotonic()
+        self._model_seconds = 0.0
+        self._error: BaseException | None = None
+        self._abandoned = False
+        run = copy_context().run
+        self._thread = threading.Thread(target=lambda: run(self._make), name="take", daemon=True)
+        self._thread.start()
+
+    def put(self, frame: av.VideoFrame) -> None:
+        self._check()
+        try:
+            self._frames.put(frame)
+        except ClosedError:
+            self._thread.join()
+            raise self._error or VerificationError("a take was given up") from None
+
+    def end(self, model_seconds: float) -> None:
+        self._model_seconds = model_seconds
+        self._frames.end()
+
+    def abandon(self) -> None:
+        """Give the take up; nothing of it is left."""
+        self._abandoned = True
+        self._frames.end(ClosedError())
+        self._thread.join()
+
+    @property
+    def failed(self) -> bool:
+        """Whether it has failed already."""
+        return self._error is not None
+
+    def wait(self) -> None:
+        """Return when the take was committed; raise what kept it from that."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+
+    def _make(self) -> None:
+        try:
+            made = self._encode()
+            self._then(made)
+        except BaseException as error:
+            if not self._abandoned:
+                self._error = error
+                self._otherwise(error)
+        finally:
+            self._frames.close()
+
+    def _encode(self) -> MadeTake:
+        store = self._house.store
+        with store.staging() as folder:
+            target = folder / "take.mkv"
+            threads = self._house.settings.threads
+            with TakeWriter(target, self._format, self._rate, threads) as writer:
+                for frame in self._frames:
+                    writer.write(frame)
+                written = writer.finish()
+            checksums = folder / "checksums"
+            checksums.write_bytes(written.md5s)
+            size = target.stat().st_size
+            sha256 = store.publish(target)
+            sums = store.publish(checksums)
+        seconds = time.monotonic() - self._began
+        return MadeTake(sha256, sums, size, seconds, self._model_seconds)
+
+
+def decoded(film: OpenFilm, frames: FrameRange) -> Channel[av.VideoFrame]:
+    """Begin to decode a range, `AHEAD` frames ahead of whoever reads it."""
+    return ahead(lambda: decode_range(film.path, film.info, film.index, frames), AHEAD, "decoder")
+
 
 @step("restore scene {number}")
 def restore_scene(
-    house: House,
     workshop: Workshop,
     film: OpenFilm,
     spec: Spec,
     frames: FrameRange,
+    pictures: Iterator[av.VideoFrame],
+    take: TakeInWork,
     *,
     number: int,
-) -> MadeTake:
-    """Make the take of one scene (`number` names the run) and publish it.
+) -> float:
+    """Run the model over one scene (`number` names the run); return the seconds that it took.
 
     Raises VerificationError where a restorer gives another number of frames than it got.
     """
     began = time.monotonic()
-    with (
-        house.store.staging() as folder,
-        track(f"{film.path.name} scene {number}", "frames", frames.count) as advance,
-    ):
-        target = folder / "take.mkv"
-        chain = restored_frames(workshop, film, spec, frames)
-        take_format = TakeFormat.from_json(spec.format)
-        rate = film.info.video.rate or _NOMINAL
-        with TakeWriter(target, take_format, rate, house.settings.threads) as writer:
-            written = _write(writer, chain, frames, advance)
-        checksums = folder / "checksums"
-        checksums.write_bytes(written.md5s)
-        size = target.stat().st_size
-        sha256 = house.store.publish(target)
-        return MadeTake(sha256, house.store.publish(checksums), size, time.monotonic() - began)
+    count = 0
+    chain = restored_frames(workshop, film, spec, frames, pictures)
+    with track(f"{film.path.name} scene {number}", "frames", frames.count) as advance:
+        try:
+            for picture in chain:
+                count += 1
+                if count > frames.count:
+                    break
+                take.put(picture)
+                advance(1)
+        finally:
+            close = getattr(chain, "close", None)
+            if close is not None:
+                close()
+    if count != frames.count:
+        raise VerificationError(
+            f"frames {frames}: the restorer gave {'more' if count > frames.count else count} "
+            f"frames for {frames.count}"
+        )
+    return time.monotonic() - began
 
 
 def restored_frames(
-    workshop: Workshop, film: OpenFilm, spec: Spec, frames: FrameRange
+    workshop: Workshop,
+    film: OpenFilm,
+    spec: Spec,
+    frames: FrameRange,
+    pictures: Iterator[av.VideoFrame] | None = None,
 ) -> Iterator[av.VideoFrame]:
-    """Yield a range's frames as the chain of a spec makes them, holding few at a time."""
-    pictures = decode_range(film.path, film.info, film.index, frames)
+    """Yield a range's frames as the chain of a spec makes them, holding few at a time.
+
+    `pictures` are the range's frames where they are being decoded already.
+    """
+    if pictures is None:
+        pictures = decode_range(film.path, film.info, film.index, frames)
     video: VideoFormat = film.info.format
     last = TakeFormat.from_json(spec.format).video
     for number, resolved in enumerate(spec.steps, start=1):
@@ -92,21 +241,3 @@ def restored_frames(
         )
         pictures, video = member.restore(pictures, context), target
     return pictures
-
-
-def _write(
-    writer: TakeWriter, pictures: Iterator[av.VideoFrame], frames: FrameRange, advance: Advance
-) -> WrittenTake:
-    count = 0
-    for picture in pictures:
-        count += 1
-        if count > frames.count:
-            break
-        writer.write(picture)
-        advance(1)
-    if count != frames.count:
-        raise VerificationError(
-            f"frames {frames}: the restorer gave {'more' if count > frames.count else count} "
-            f"frames for {frames.count}"
-        )
-    return writer.finish()

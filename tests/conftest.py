@@ -8,6 +8,9 @@ import pytest
 
 from restar.settings import Settings
 from tests.films import make_film, scenes_film
+from tests.postgres import postgres
+
+__all__ = ["postgres"]
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,9 @@ from catalog.commits import (
     mark_take_lost,
     reuse_take,
 )
+from catalog.control import cancel
 from catalog.events import events_of, film_stream, head_of, restoration_stream, verify_chain
-from catalog.jobs import NewJob, cancel, claim, dedupe_key, enqueue, job_counts, requeue_expired
+from catalog.jobs import NewJob, claim, dedupe_key, enqueue, job_counts, requeue_expired
 from catalog.models import (
     EventRow,
     JobKind,

@@ -82,10 +82,10 @@ def test_a_migration_that_fails_leaves_nothing(
 ) -> None:
     package = tmp_path / "package"
     shutil.copytree(Path(engine.__file__).parent / "migrations", package / "migrations")
-    script = package / "migrations" / "versions" / "9000_broken.py"
+    script = package / "migrations" / "versions" / "9998_broken.py"
     script.write_text(
         "from alembic import op\n"
-        f"revision, down_revision = '9000', '{HEAD}'\n"
+        f"revision, down_revision = '9998', '{HEAD}'\n"
         "def upgrade():\n"
         "    op.execute('CREATE TABLE half (id INTEGER)')\n"
         "    raise RuntimeError('broken')\n"
@@ -106,17 +106,17 @@ def test_an_older_catalog_is_migrated(
         film = add_film(session)
     package = tmp_path / "package"
     shutil.copytree(Path(engine.__file__).parent / "migrations", package / "migrations")
-    (package / "migrations" / "versions" / "9000_next.py").write_text(
+    (package / "migrations" / "versions" / "9998_next.py").write_text(
         "import sqlalchemy as sa\n"
         "from alembic import op\n"
-        f"revision, down_revision = '9000', '{HEAD}'\n"
+        f"revision, down_revision = '9998', '{HEAD}'\n"
         "def upgrade():\n"
         "    with op.batch_alter_table('film', recreate='auto') as film:\n"
         "        film.add_column(sa.Column('country', sa.Text()))\n"
         "        film.alter_column('title', new_column_name='name')\n"
     )
     monkeypatch.setattr(engine, "__file__", str(package / "engine.py"))
-    monkeypatch.setattr(engine, "HEAD", "9000")
+    monkeypatch.setattr(engine, "HEAD", "9998")
     with pytest.raises(CatalogError, match="older"):
         open_catalog(empty_url, migrate=False)
     with open_catalog(empty_url) as catalog, catalog.read() as session:

@@ -9,10 +9,9 @@ from sqlalchemy.exc import IntegrityError
 
 from catalog import Catalog
 from catalog.agents import seen
+from catalog.control import cancel, retry
 from catalog.jobs import (
     NewJob,
-    _next_job,
-    cancel,
     claim,
     close_queued,
     dedupe_key,
@@ -26,9 +25,9 @@ from catalog.jobs import (
     renew,
     requeue_dead,
     requeue_expired,
-    retry,
 )
 from catalog.models import AgentRow, JobKind, JobRow, JobState
+from catalog.turns import _READY, _locking
 from catalog.types import db_time
 from restar.errors import LeaseLost
 from tests.catalog.rows import ALL_KINDS, add_agent, add_restoration, claimed
@@ -291,11 +290,11 @@ def test_what_nobody_needs_leaves_the_queue_but_work_goes_on(catalog: Catalog) -
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_claim_reads_the_queue_in_order_and_sorts_nothing(catalog: Catalog) -> None:
     with catalog.read() as session:
-        query = _next_job((RESTORE,), None).compile(
+        query = _locking(select(JobRow.id).where(*_READY, JobRow.need_id == 1)).compile(
             dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}
         )
         plan = " ".join(row[3] for row in session.execute(text(f"EXPLAIN QUERY PLAN {query}")))
-    assert "ix_job_queue" in plan
+    assert "COVERING INDEX ix_job_queue" in plan
     assert "TEMP B-TREE" not in plan
 
 

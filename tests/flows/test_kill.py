@@ -97,7 +97,7 @@ def test_killed_at(stage: str, scenes: Path, undisturbed: Path, tmp_path: Path) 
     assert list((tmp_path / "home" / "store" / "staging").iterdir()) == []
     calls = house.calls()
     assert len(calls) == 4
-    assert calls.total() <= 5, "more than one take was made again"
+    assert calls.total() <= 6, "more was made again than was under way: a scene and the one before"
     restorations = house.restorations()
     assert len(restorations) == len(set(restorations)) == 4
     (film,) = house.ask("status")["films"]
@@ -111,10 +111,14 @@ def test_killed_when_two_takes_are_seen_done(
 ) -> None:
     house = House(tmp_path, scenes)
     process = house.start("restoring")  # it sleeps inside the second scene
-    house.kill_when(process, house.flag.exists)
+
+    def first_take_is_done() -> bool:
+        return house.flag.exists() and house.ask("status")["films"][0]["takes_done"] == 1
+
+    house.kill_when(process, first_take_is_done)
     (film,) = house.ask("status")["films"]
     assert (film["takes_done"], film["masters"]) == (1, [])
-    assert film["jobs"]["leased"] == 1
+    assert film["jobs"]["leased"] in (1, 2), "the scene under way, and the next one ahead of it"
     assert frames_of(house.run()) == frames_of(undisturbed)
 
 

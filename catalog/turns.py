@@ -1,0 +1,249 @@
+"""The order of the queue: whose turn it is, who has to wait, and who may do what.
+
+A claim must cost the same whether a hundred jobs are queued or a million, so everything that decides
+the order is in columns that an index holds, set when a job is queued and not when it is claimed:
+
+- `need`: jobs that ask the same of an agent (kind, model, memory, GPU class) share one row of table
+  `need`. There are dozens of them, whatever the number of jobs; a claim looks at the head of each
+  queue that the agent can serve, never through jobs that it can't.
+- `turn`: the virtual start time of start-time fair queueing (Goyal, Vin and Cheng, SIGCOMM 1996,
+  section 2). A restoration's jobs take turns one after the other, each as wide as its cost, and begin
+  where the queue stands now. So restorations share the agents evenly however many jobs each has
+  queued, and one that comes late neither waits for those before it nor overtakes them.
+- `held`: an earlier phase of the job's restoration is still open. It is set and cleared in the
+  transaction that opens or closes the phase, under the restoration's lock.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import (
+    ColumnElement,
+    ScalarSelect,
+    Select,
+    and_,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.orm import Session
+
+from catalog.base import JobKind, JobState
+from catalog.models import OPEN, JobRow, NeedRow, RestorationRow
+from catalog.types import insert_missing
+from restar.needs import Needs
+
+__all__ = [
+    "HOLDS_BACK",
+    "WINDOW",
+    "Offer",
+    "Place",
+    "hold_back",
+    "lock_in_order",
+    "need_of",
+    "next_jobs",
+    "place_in",
+    "turn_now",
+    "work_is_open",
+]
+
+WINDOW = 1000.0
+"""How far, in frames of work, an agent may go past another restoration's turn to keep its model."""
+
+HOLDS_BACK = (JobKind.CAPTION, JobKind.RESTORE, JobKind.SCORE)
+_ORDER = (JobRow.priority.desc(), JobRow.turn, JobRow.phase, JobRow.id)
+_READY = (JobRow.state == JobState.QUEUED, JobRow.held == literal(False))
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What an agent can do. `memory_bytes` None is without limit; `gpus` are its GPU classes.
+
+    `model` is the one that it holds now: jobs for it are preferred within `window` frames of turn.
+    """
+
+    kinds: Sequence[JobKind]
+    memory_bytes: int | None = None
+    gpus: Collection[str] | None = None
+    model: str = ""
+    window: float = WINDOW
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a new job stands in the queue; `others_wait` if jobs that are ready have to wait for it."""
+
+    turn: float
+    held: bool
+    others_wait: bool
+
+
+def next_jobs(
+    session: Session, offer: Offer, restoration_id: str | None = None
+) -> Iterator[Select[int]]:
+    """Yield queries for the id of the next job that an agent can do, best first.
+
+    Each locks what it finds and skips what another agent is claiming at this moment.
+    """
+    if restoration_id is not None:
+        needs = select(NeedRow.id).where(_able(offer))
+        mine = (JobRow.restoration_id == restoration_id, JobRow.need_id.in_(needs))
+        yield _locking(select(JobRow.id).where(*_READY, *mine))
+        return
+    for need_id in _in_order(session, offer):
+        yield _locking(select(JobRow.id).where(*_READY, JobRow.need_id == need_id))
+
+
+def need_of(session: Session, kind: JobKind, needs: Needs) -> int:
+    """Return the id of the queue of jobs that ask this of an agent."""
+    key = {"kind": kind, "model": needs.model, "memory_bytes": needs.memory_bytes, "gpu": needs.gpu}
+    query = select(NeedRow.id).filter_by(**key)
+    found = session.scalar(query)
+    if found is None:
+        insert_missing(session, NeedRow, key, list(key))
+        found = session.scalars(query).one()
+    return found
+
+
+def place_in(session: Session, restoration_id: str | None, phase: int, priority: int) -> Place:
+    """Return where a job that is queued now stands: after its restoration's, not before the queue."""
+    if restoration_id is None:
+        return Place(turn_now(session, priority), False, False)
+    ends = [
+        select(JobRow.turn + JobRow.cost)
+        .where(
+            JobRow.restoration_id == restoration_id,
+            JobRow.state == state,
+            JobRow.priority == priority,
+        )
+        .order_by(JobRow.turn.desc())
+        .limit(1)
+        .scalar_subquery()
+        for state in OPEN
+    ]
+    later = (
+        select(JobRow.id)
+        .where(JobRow.restoration_id == restoration_id, *_READY, JobRow.phase > phase)
+        .exists()
+    )
+    at, queued_to, leased_to, others_wait, *phases = session.execute(
+        select(_now(priority), *ends, later, *_open_phases(restoration_id))
+    ).one()
+    earliest = min((one for one in phases if one is not None), default=phase)
+    turn = max(float(at), float(queued_to or 0), float(leased_to or 0))
+    return Place(turn, phase > earliest, bool(others_wait))
+
+
+def turn_now(session: Session, priority: int) -> float:
+    """Return the turn at which the queue of a priority stands; 0 where nothing is open."""
+    return float(session.execute(select(_now(priority))).scalar_one())
+
+
+def hold_back(session: Session, restoration_id: str) -> None:
+    """Hold the jobs of a restoration that have to wait for an earlier phase; release the others.
+
+    To be called after its jobs were opened or closed, while the restoration is locked.
+    """
+    phases = session.execute(select(*_open_phases(restoration_id))).one()
+    earliest = min((one for one in phases if one is not None), default=None)
+    mine = (JobRow.restoration_id == restoration_id, JobRow.state == JobState.QUEUED)
+    if earliest is None:
+        wrong: ColumnElement[bool] = JobRow.held == literal(True)
+    else:
+        wrong = or_(
+            and_(JobRow.held == literal(True), JobRow.phase <= earliest),
+            and_(JobRow.held == literal(False), JobRow.phase > earliest),
+        )
+    session.execute(
+        update(JobRow)
+        .where(*mine, wrong)
+        .values(held=~JobRow.held)
+        .execution_options(synchronize_session=False)
+    )
+
+
+def work_is_open(session: Session, restoration_id: str) -> bool:
+    """Whether a restoration has captions, restores or scores that are queued or under way."""
+    return any(
+        one is not None for one in session.execute(select(*_open_phases(restoration_id))).one()
+    )
+
+
+def lock_in_order(session: Session, restorations: Collection[str | None]) -> list[str]:
+    """Hold some restorations until the transaction ends, always in the same order."""
+    ordered = sorted({one for one in restorations if one is not None})
+    if ordered:
+        query = select(RestorationRow.id).where(RestorationRow.id.in_(ordered))
+        session.execute(query.order_by(RestorationRow.id).with_for_update()).all()
+    return ordered
+
+
+def _in_order(session: Session, offer: Offer) -> list[int]:
+    """The queues that an agent can serve and that are not empty, best head first."""
+    head = (
+        select(JobRow.id)
+        .where(*_READY, JobRow.need_id == NeedRow.id)
+        .order_by(*_ORDER)
+        .limit(1)
+        .correlate(NeedRow)
+        .scalar_subquery()
+    )
+    heads = select(NeedRow.id, NeedRow.model, head.label("job_id")).where(_able(offer)).cte("heads")
+    rows = session.execute(
+        select(
+            heads.c.id, heads.c.model, JobRow.priority, JobRow.turn, JobRow.phase, JobRow.id
+        ).join(JobRow, JobRow.id == heads.c.job_id)
+    ).all()
+    ranked = sorted(rows, key=lambda row: (-row[2], *row[3:]))
+    if not ranked or not offer.model:
+        return [row[0] for row in ranked]
+    _, _, priority, turn, *_ = ranked[0]
+    kept = [
+        row
+        for row in ranked
+        if row[1] in ("", offer.model) and row[2] == priority and row[3] <= turn + offer.window
+    ]
+    return list(dict.fromkeys(row[0] for row in (*kept, *ranked)))
+
+
+def _locking(query: Select[int]) -> Select[int]:
+    return query.order_by(*_ORDER).limit(1).with_for_update(skip_locked=True)
+
+
+def _able(offer: Offer) -> ColumnElement[bool]:
+    able: ColumnElement[bool] = NeedRow.kind.in_(offer.kinds)
+    if offer.memory_bytes is not None:
+        able = and_(able, NeedRow.memory_bytes <= offer.memory_bytes)
+    if offer.gpus is not None:
+        able = and_(able, NeedRow.gpu.in_(["", *offer.gpus]))
+    return able
+
+
+def _now(priority: int) -> ColumnElement[float]:
+    waiting = select(func.min(JobRow.turn)).where(*_READY, JobRow.priority == priority)
+    at_work = select(func.max(JobRow.turn)).where(
+        JobRow.state == JobState.LEASED,
+        JobRow.held == literal(False),
+        JobRow.priority == priority,
+    )
+    return func.coalesce(waiting.scalar_subquery(), at_work.scalar_subquery(), 0.0)
+
+
+def _open_phases(restoration_id: str) -> list[ScalarSelect[int]]:
+    """The earliest phase among a restoration's open jobs: leased, ready, and held ones."""
+    kinds = ((JobState.LEASED, False), (JobState.QUEUED, False), (JobState.QUEUED, True))
+    return [
+        select(JobRow.phase)
+        .where(
+            JobRow.restoration_id == restoration_id,
+            JobRow.state == state,
+            JobRow.held == literal(held),
+            JobRow.kind.in_(HOLDS_BACK),
+        )
+        .order_by(JobRow.phase)
+        .limit(1)
+        .scalar_subquery()
+        for state, held in kinds
+    ]
