@@ -11,6 +11,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from media.probe import MediaInfo
+from media.structure import cut_off
 from restar.errors import DamagedMediaError, MediaError
 
 __all__ = ["Damage", "check_whole"]
@@ -78,6 +79,7 @@ def check_whole(
         missing = int((promised - end) * info.video.rate)
         if missing > _LATE_FRAMES:
             early = f"its video track should last {missing} frames longer"
+    early = early or cut_off(path, info.container)
     if early:
         damage.note(path, info, f"the file ends early ({early})")
 

@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from av.packet import Packet
 from av.stream import Stream
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from media import ffmpeg
 from media.convert import format_of
@@ -60,9 +60,16 @@ class _Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid")
     reels: list[str] = Field(default_factory=list, max_length=1000)
     images: str = ""
-    rate: str = Field(default="", pattern=r"^(\d{1,9}(/\d{1,9}|\.\d{1,6})?)?$")
+    rate: str = Field(default="", pattern=r"^(\d{1,9}(/[1-9]\d{0,8}|\.\d{1,6})?)?$")
     sound: list[str] = Field(default_factory=list, max_length=64)
     identifiers: _Names = Field(default_factory=_Names)
+
+    @field_validator("rate")
+    @classmethod
+    def _is_a_rate(cls, rate: str) -> str:
+        if rate and (not 0 < Fraction(rate) <= 1000):
+            raise ValueError("has to be above 0 and at most 1000")
+        return rate
 
     @model_validator(mode="after")
     def _is_one_kind(self) -> "_Manifest":
@@ -70,8 +77,6 @@ class _Manifest(BaseModel):
             raise ValueError("give reels, or images, and not both")
         if self.reels and (self.sound or self.rate):
             raise ValueError("reels have their own sound and rate")
-        if self.rate and not 0 < Fraction(self.rate) <= 1000:
-            raise ValueError("rate has to be above 0 and at most 1000")
         return self
 
 

@@ -116,7 +116,9 @@ class MediaInfo:
             "images": len(self.images),
             "sounds": [sound.name for sound in self.sounds],
         }
-        return {**asdict(bare), **parts}
+        found = {**asdict(bare), **parts}
+        del found["tolerant"]  # how it is read, not what it is
+        return found
 
 
 @contextmanager

@@ -19,6 +19,7 @@ from catalog.films import film_by_id, register_film
 from catalog.models import FilmRow
 from catalog.shots import latest_shot_list, save_shot_list
 from media.damage import Damage
+from media.fields import FieldDetector
 from media.frames import TOP_FIRST, FrameIndex, IndexWriter, index_film, nominal_step
 from media.marks import MarksWriter
 from media.parts import film_files, probe_film
@@ -76,13 +77,15 @@ def ingest(
 
 def _one_pass(house: House, path: Path, info: MediaInfo) -> tuple[str, dict[str, Any], list[Scene]]:
     """Decode once; return the sha256 of the frame index, what was measured, and the scenes."""
-    rate, damage = info.video.rate or _NOMINAL, Damage()
+    rate, damage, fields = info.video.rate or _NOMINAL, Damage(), FieldDetector()
     with house.store.staging() as folder:
         index = folder / "index.npy"
         with (
             IndexWriter(index, nominal_step(info)) as writer,
             MarksWriter(folder / "marks.jsonl") as marks,
-            closing(_shown(path, info, index_film(path, info, writer, marks, damage))) as frames,
+            closing(
+                _shown(path, info, index_film(path, info, writer, marks, damage), fields)
+            ) as frames,
         ):
             scenes = detect_scenes(frames, info.format, rate, ShotSettings())
         flags = FrameIndex.load(index, info.video.time_base).records["interlaced"]
@@ -91,6 +94,7 @@ def _one_pass(house: House, path: Path, info: MediaInfo) -> tuple[str, dict[str,
             "marked_frames": marks.kinds,
             "interlaced_frames": int((flags > 0).sum()),
             "top_field_first": int((flags == TOP_FIRST).sum()),
+            "idet": fields.counts(),
             "hidden_frames": damage.hidden,
             "missing": damage.missing,
             "gaps": damage.gaps,
@@ -99,14 +103,15 @@ def _one_pass(house: House, path: Path, info: MediaInfo) -> tuple[str, dict[str,
 
 
 def _shown(
-    path: Path, info: MediaInfo, frames: Iterator[av.VideoFrame]
+    path: Path, info: MediaInfo, frames: Iterator[av.VideoFrame], fields: FieldDetector
 ) -> Generator[av.VideoFrame, None, None]:
-    """Pass frames on, counting them on a progress bar."""
+    """Pass frames on to those that want to see each, counting them on a progress bar."""
     expected = info.video.frames or None
     if expected is None and info.video.duration and info.video.rate:
         expected = round(info.video.duration * info.video.time_base * info.video.rate)
     with track(f"indexing {path.name}", "frames", expected) as advance:
         for frame in frames:
+            fields.add(frame)
             yield frame
             advance(1)
 
