@@ -14,7 +14,7 @@ from media.probe import MediaInfo
 from media.structure import cut_off
 from restar.errors import DamagedMediaError, MediaError
 
-__all__ = ["Damage", "check_whole"]
+__all__ = ["Damage", "check_whole", "late_stream"]
 
 _LATE_FRAMES = 2  # a container's duration may count one frame more or less than there are
 _NOTED = 1000
@@ -68,10 +68,7 @@ def check_whole(
     for line in log:
         late = _LATE_STREAM.search(line)
         if late is not None:
-            raise MediaError(
-                f"{path}: its {late[1]} stream {late[2]} begins too late to be seen when the file is "
-                "opened; remux it first (ffmpeg -probesize 1G -analyzeduration 1G -i ... -c copy)"
-            )
+            raise late_stream(path, f"its {late[1]} stream {late[2]}")
         if not early and _ENDED_EARLY.search(line):
             early = re.sub(r"^(\[[^\]]*\] )+", "", line).strip().rstrip(".")
     promised = _promised_end(info)
@@ -82,6 +79,14 @@ def check_whole(
     early = early or cut_off(path, info.container)
     if early:
         damage.note(path, info, f"the file ends early ({early})")
+
+
+def late_stream(path: Path, what: str) -> MediaError:
+    """Return the error for a stream that was not known when work began."""
+    return MediaError(
+        f"{path}: {what} begins too late to be seen when the file is opened; remux it first "
+        "(ffmpeg -probesize 1G -analyzeduration 1G -i ... -map 0 -c copy)"
+    )
 
 
 def _promised_end(info: MediaInfo) -> Fraction | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import av
 import av.error
 
-from media.damage import Damage, check_whole
+from media.damage import Damage, check_whole, late_stream
 from media.ffmpeg import Complaints
 from media.index import (
     BOTTOM_FIRST,
@@ -194,6 +194,8 @@ def _decode_reel(
             except av.error.FFmpegError as error:
                 damage.note(reel.path, info, f"can't be read on ({error.strerror})")
                 return
+            except IndexError:  # how PyAV meets a stream that was not there when it opened the file
+                raise late_stream(reel.path, "a stream") from None
             if packet is None:
                 return
             damage.hidden += packet.is_discard

@@ -110,11 +110,11 @@ def test_a_stream_that_begins_too_late_is_refused(tmp_path: Path) -> None:
     silent, spoken = tmp_path / "silent.ts", tmp_path / "spoken.ts"
     run_ffmpeg([*picture, *coded, str(silent)])
     tone = ["-f", "lavfi", "-i", "nullsrc=s=704x576:r=25:d=1", "-f", "lavfi", "-i", "sine=d=1"]
-    run_ffmpeg([*tone, *coded, "-c:a", "mp2", "-output_ts_offset", "9", str(spoken)])
+    run_ffmpeg([*tone, *coded, "-c:a", "mp2", "-output_ts_offset", "9.4", str(spoken)])
     path = tmp_path / "film.ts"
     after = tmp_path / "after.ts"
-    run_ffmpeg(["-i", str(silent), "-c", "copy", "-output_ts_offset", "10", str(after)])
+    run_ffmpeg(["-i", str(silent), "-c", "copy", "-output_ts_offset", "11", str(after)])
     path.write_bytes(silent.read_bytes() + spoken.read_bytes() + after.read_bytes())
     assert len(probe(path).streams) == 1
-    with pytest.raises(MediaError, match="audio stream 1 begins too late"):
+    with pytest.raises(MediaError, match="stream.* begins too late"):
         round_trip(path)
