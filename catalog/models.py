@@ -95,7 +95,8 @@ class FilmRow(Base):
         """Return the manifest with the archive's names as they are now."""
         names = Identifiers(self.accession, self.title, self.reel, self.generation, self.rights)
         sources = tuple(Source(**source) for source in self.manifest["sources"])
-        return FilmManifest(self.manifest["kind"], sources, names)
+        rate = self.manifest.get("rate", "")
+        return FilmManifest(self.manifest["kind"], sources, names, rate)
 
 
 class ShotListRow(Base):

@@ -16,7 +16,8 @@ Films = Annotated[
     list[str],
     typer.Argument(
         metavar="FILM",
-        help="Video files; a film that is known may also be named by accession or id.",
+        help="Video files, folders of images, or manifests (.toml) of reels or images; a film that is "
+        "known may also be named by accession or id.",
         show_default=False,
     ),
 ]
@@ -69,6 +70,12 @@ def restore(
         bool,
         typer.Option("--queue", help="Only queue the work, for agents (`restar agent`) to do."),
     ] = False,
+    allow_damaged: Annotated[
+        bool,
+        typer.Option(
+            "--allow-damaged", help="Restore what decodes of a damaged film; gaps are recorded."
+        ),
+    ] = False,
     accession: Annotated[
         str, typer.Option(help="The archive's own number of the film (one FILM only).")
     ] = "",
@@ -104,6 +111,7 @@ def restore(
         scenes=parse_scenes(scenes) if scenes else (),
         seed=seed if scenes else None,
         force=force,
+        allow_damaged=allow_damaged,
         identifiers=Identifiers(accession=accession),
     )
     errors: list[RestarError] = []
@@ -184,5 +192,5 @@ def film_path(house: "House", film: str) -> Path:
             found = find_film(session, film)
     except RestarError:
         raise MediaError(f"{film}: no such file, and no film of that accession or id") from None
-    here = [known for known in map(Path, reversed(found.paths)) if known.is_file()]
+    here = [known for known in map(Path, reversed(found.paths)) if known.exists()]
     return here[0] if here else Path(found.paths[-1])

@@ -1,6 +1,7 @@
 """`restar roundtrip`: prove on one's own films that nothing is lost."""
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,10 +10,29 @@ import typer
 __all__ = ["roundtrip"]
 
 
+class Container(StrEnum):
+    """What a master can be."""
+
+    matroska = "matroska"
+    mov = "mov"
+
+
 def roundtrip(
     films: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Video files.", show_default=False)
+        list[Path],
+        typer.Argument(
+            metavar="FILM...",
+            help="Video files, folders of images, or manifests (.toml) of reels or images.",
+            show_default=False,
+        ),
     ],
+    container: Annotated[
+        Container, typer.Option("--container", help="Container of the master.")
+    ] = Container.matroska,
+    allow_damaged: Annotated[
+        bool,
+        typer.Option("--allow-damaged", help="Leave out what does not decode, and say what."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for other programs.")] = False,
 ) -> None:
     """Restore films by `identity` in a temporary house; compare the masters with them.
@@ -26,7 +46,7 @@ def roundtrip(
     results: list[dict[str, Any]] = []
     with progress_shown():
         for film in films:
-            checks = round_trip(film)
+            checks = round_trip(film, container.value, allow_damaged)
             results.append({
                 "film": str(film),
                 "equal": all(check.equal for check in checks),

@@ -32,9 +32,10 @@ def restore(
     seed: int | None = None,
     force: bool = False,
     accession: str = "",
+    allow_damaged: bool = False,
 ) -> str:
     """Take a film the whole way; return the path of its verified master."""
-    prepared = prepare(film, recipe, output, scenes, seed, force, accession)
+    prepared = prepare(film, recipe, output, scenes, seed, force, accession, allow_damaged)
     while True:
         drain(prepared["restoration"])
         master = finish(prepared["restoration"], prepared["target"], force)
@@ -51,6 +52,7 @@ def prepare(
     seed: int | None = None,
     force: bool = False,
     accession: str = "",
+    allow_damaged: bool = False,
 ) -> dict[str, Any]:
     """Make a film known and queue its work; return the restoration's id and the master's path.
 
@@ -64,6 +66,7 @@ def prepare(
         scenes=parse_scenes(scenes) if scenes else (),
         seed=seed,
         force=force,
+        allow_damaged=allow_damaged,
         identifiers=Identifiers(accession=accession),
     )
     with open_house(load_settings()) as house:

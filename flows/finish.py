@@ -114,8 +114,9 @@ def _assemble(
     with held(house, lease, raising=True, ends=ends):
         try:
             made = assemble_master(
-                house, film, restoration, selected, target=target, tags=tags, force=force
-            )
+                house, film, restoration, selected, target=target, tags=tags,
+                container=recipe.deliver.container, force=force,
+            )  # fmt: skip
         except AlteredError:
             _send_back(house, film, restoration, selected, lease)
             altered = True

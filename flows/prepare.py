@@ -56,6 +56,7 @@ class Order:
     scenes: tuple[int, ...] = ()
     seed: int | None = None
     force: bool = False
+    allow_damaged: bool = False
     identifiers: Identifiers = field(default_factory=Identifiers)
 
 
@@ -75,12 +76,14 @@ def prepare(house: House, path: Path, order: Order) -> Prepared:
 
     Raises MediaError, RecipeError or StoreError before anything is queued.
     """
-    film_id = ingest(house, path=path, identifiers=order.identifiers)
+    film_id = ingest(
+        house, path=path, identifiers=order.identifiers, allow_damaged=order.allow_damaged
+    )
     film = open_film(house, film_id)
     plan = plan_restoration(film, order.recipe)
     _refuse_unknown_scenes(house, film, order.scenes)
     teller = Teller(house, film, order.recipe, plan)
-    target = master_path(order.output, film.path, order.recipe.name)
+    target = master_path(order.output, film.path, order.recipe.name, order.recipe.deliver.container)
     claim_place(target, film_id, order.force)
     restoration, scenes = open_for(house, film, plan, order.recipe, output=str(target))
     changed = {scene.number: _overrides(scene, order) for scene in scenes}

@@ -79,6 +79,7 @@ def restoring(
                     seed=order.seed,
                     force=order.force,
                     accession=order.identifiers.accession,
+                    allow_damaged=order.allow_damaged,
                 )
             )
 

@@ -1,58 +1,53 @@
 """Is this master what it has to be? Pictures, times, sound, tags: each compared, none assumed.
 
-`check_pictures` proves a master against the checksums that its takes were made with; `compare` proves
-an `identity` master against its source, property by property. Both read the finished file from disk.
+`check_pictures` proves a master against the checksums that its takes were made with, `check_streams`
+all the rest of it against the source; `compare` proves an `identity` master against its source,
+property by property. All read the finished file from disk.
 """
 
-import hashlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import tempfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
+import numpy as np
 
-from media import ffmpeg
+from media.attach import HeldFile, attachments_of, extract
 from media.convert import to_format
+from media.damage import Damage
 from media.format import VideoFormat
-from media.frames import decode_all, frame_md5
-from media.probe import MediaInfo, StreamInfo, open_media, probe
-from media.streams import plan_streams
+from media.frames import FrameIndex, IndexWriter, decode_all, frame_md5, index_film, nominal_step
+from media.marks import MarksWriter, TrackMarks, marks_of, track_marks
+from media.master import own_attachments, shift_of
+from media.parts import first_files, probe_film
+from media.payload import Payload, payloads, samples_md5, subtitle_text
+from media.pixfmt import lossless_equivalent
+from media.probe import MediaInfo, StreamInfo, probe
+from media.streams import Carried, Container, plan_streams
+from media.tags import Check, check, tag_checks
 from restar.errors import VerificationError
+from restar.hashing import sha256_of_file
 
-__all__ = ["Check", "Payload", "check_pictures", "check_streams", "compare", "payloads"]
+__all__ = ["Check", "check_pictures", "check_streams", "compare"]
 
 TOLERANCE = Fraction(1, 2000)  # half a millisecond: Matroska's rounding
-
-
-@dataclass(frozen=True)
-class Check:
-    """One property: what the source has, what the master has, and whether that is right."""
-
-    name: str
-    source: str
-    master: str
-    equal: bool
-
-
-@dataclass(frozen=True)
-class Payload:
-    """A stream's packets: how many, the sha256 of their bytes in order, the first one's time."""
-
-    packets: int
-    sha256: str
-    first: Fraction | None
+Advance = Callable[[int], None]
 
 
 def check_pictures(
-    master: Path, expected: Iterable[tuple[Fraction, bytes]], advance: Any = lambda _count: None
+    master: Path,
+    expected: Iterable[tuple[Fraction, bytes]],
+    advance: Advance = lambda _count: None,
 ) -> int:
     """Decode a master and hold each frame against its expected time (s) and MD5; return the count.
 
     Raises VerificationError at the first frame that differs, is missing or is too many.
     """
     info = probe(master)
+    tolerance = _tolerance(info)
     wanted = iter(expected)
     count = 0
     for frame in decode_all(master, info):
@@ -62,8 +57,7 @@ def check_pictures(
         time, md5 = want
         if frame_md5(frame) != md5:
             raise VerificationError(f"{master}: the pixels of frame {count} are not the take's")
-        assert frame.pts is not None and frame.time_base is not None  # noqa: S101
-        if abs(frame.pts * frame.time_base - time) > TOLERANCE:
+        if abs(_time(frame) - time) > tolerance:
             raise VerificationError(f"{master}: frame {count} is at another time than in the film")
         count += 1
         advance(1)
@@ -72,180 +66,216 @@ def check_pictures(
     return count
 
 
-def check_streams(source: Path, info: MediaInfo, master: Path) -> list[Check]:
-    """Compare every other stream of a master with the source's, packet for packet."""
-    carried = [c for c in plan_streams(source, info) if c.how != "tag"]
-    master_info = probe(master)
-    ours, theirs = payloads(source, info), payloads(master, master_info)
-    others = [s for s in master_info.others() if not _is_timeline(s)]
-    checks = []
-    for number, entry in enumerate(carried):
-        name = f"{entry.stream.kind} {number + 1} ({entry.stream.codec})"
-        if number >= len(others):
-            checks.append(Check(name, "present", "missing", False))
-            continue
-        here = ours.get(entry.stream.index)
-        there = theirs.get(others[number].index)
-        if entry.how == "copy" and here is not None:
-            checks.append(_same_payload(name, here, there))
-    if len(others) > len(carried):
-        checks.append(Check("other streams", str(len(carried)), str(len(others)), False))
+def check_streams(
+    source: Path,
+    info: MediaInfo,
+    index: FrameIndex,
+    marks: Path | None,
+    carried: Sequence[Carried],
+    master: Path,
+) -> list[Check]:
+    """Compare everything in a master but its pictures with the source: streams, files, track marks."""
+    other = probe(master)
+    tracks = [s for s in other.others() if _is_track(s)]
+    pairs = [
+        (one, tracks[n] if n < len(tracks) else None)
+        for n, one in enumerate(c for c in carried if c.is_track)
+    ]
+    checks = list(_track_checks(source, info, master, other, pairs, shift_of(index)))
+    if len(tracks) > len(pairs):
+        checks.append(Check("other streams", str(len(pairs)), str(len(tracks)), False))
+    with tempfile.TemporaryDirectory(prefix="restar-") as folder:
+        files = extract(source, info, carried, Path(folder))
+        files += own_attachments(info, index, marks, Path(folder))
+        wanted = [HeldFile(f.name, sha256_of_file(f.path)) for f in files]
+    copied = [c.stream.index for c in carried if c.how == "copy" and not c.is_track]
+    checks += _file_checks(_files_of(source, info, copied) + wanted, attachments_of(master, other))
+    if marks is not None:
+        checks += _mark_checks(track_marks(marks), master, other)
     return checks
 
 
-def compare(source: Path, master: Path) -> list[Check]:
-    """Return what an identity master kept of its source, one line per property."""
-    info, other = probe(source), probe(master)
-    checks = list(_picture_checks(source, info, master, other))
-    checks += _tag_checks(info, other)
-    checks += check_streams(source, info, master)
-    checks += _sound_checks(source, info, master)
-    checks.append(_check("chapters", _chapters(info), _chapters(other)))
+def compare(source: Path, master: Path, allow_damaged: bool = False) -> list[Check]:
+    """Return what an identity master kept of its source, one line per property.
+
+    Raises DamagedMediaError for a damaged source unless that is allowed; then a line tells of it.
+    """
+    info, other = replace(probe_film(source), tolerant=allow_damaged), probe(master)
+    container: Container = "matroska" if "matroska" in other.container else "mov"
+    with tempfile.TemporaryDirectory(prefix="restar-") as name:
+        folder = Path(name)
+        checks = list(_picture_checks(source, info, master, other, folder))
+        index = FrameIndex.load(folder / "source.npy", info.video.time_base)
+        carried = plan_streams(source, info, container)
+        checks += tag_checks(info, other, carried, container, shift_of(index))
+        checks += check_streams(source, info, index, folder / "marks", carried, master)
     return checks
-
-
-def payloads(path: Path, info: MediaInfo) -> dict[int, Payload]:
-    """Return the payload of every stream but the pictures, by stream index, in one pass."""
-    kinds = {"audio", "subtitle"}
-    digests = {s.index: hashlib.sha256() for s in info.others() if s.kind in kinds}
-    counts = dict.fromkeys(digests, 0)
-    firsts: dict[int, Fraction] = {}
-    if not digests:
-        return {}
-    with open_media(path) as container:
-        for packet in container.demux([container.streams[i] for i in digests]):
-            if not packet.size:
-                continue
-            index = packet.stream_index
-            digests[index].update(memoryview(packet))
-            counts[index] += 1
-            if index not in firsts and packet.pts is not None:
-                firsts[index] = packet.pts * (packet.time_base or Fraction(1))
-    return {i: Payload(counts[i], d.hexdigest(), firsts.get(i)) for i, d in digests.items()}
 
 
 def _picture_checks(
-    source: Path, info: MediaInfo, master: Path, other: MediaInfo
+    source: Path, info: MediaInfo, master: Path, other: MediaInfo, folder: Path
 ) -> Iterator[Check]:
-    frames = {"source": 0, "master": 0}
     different = 0
-    worst = Fraction(0)
-    theirs = decode_all(master, other)
-    last: Fraction | None = None
-    for frame in decode_all(source, info):
-        frames["source"] += 1
-        copy = next(theirs, None)
-        if copy is None:
-            continue
-        frames["master"] += 1
-        different += not _same_pixels(frame, copy, info.format)
-        here, there = _time(frame), _time(copy)
-        if here is not None and there is not None:
-            worst = max(worst, abs(here - there))
-            last = here
-    frames["master"] += sum(1 for _ in theirs)
-    yield _check("frames", str(frames["source"]), str(frames["master"]))
+    with (
+        IndexWriter(folder / "source.npy", nominal_step(info)) as ours,
+        IndexWriter(folder / "master.npy", rising=False) as theirs,
+        MarksWriter(folder / "marks") as marks,
+    ):
+        copies = decode_all(master, other)
+        damage = Damage()
+        for frame in index_film(source, info, ours, marks, damage):
+            copy = next(copies, None)
+            if copy is not None:
+                theirs.add(copy)
+                different += not _same_pixels(frame, copy, info.format)
+        for copy in copies:
+            theirs.add(copy)
+    here = FrameIndex.load(folder / "source.npy", info.video.time_base)
+    there = FrameIndex.load(folder / "master.npy", other.video.time_base)
+    yield check("frames", str(here.count), str(there.count))
+    if damage.missing:
+        yield Check("damage", str(damage), "left out, as --allow-damaged asks", True)
+    if damage.hidden:
+        yield Check("edit list", f"hides {damage.hidden} packets", "not part of the film", True)
     yield Check("pixels", "every frame", f"{different} frames differ", different == 0)
-    shown = f"worst {float(worst * 1000):.3f} ms"
-    yield Check("PTS", f"to {float(last or 0):.3f} s", shown, worst <= TOLERANCE)
+    yield _format_check(info.format.pix_fmt, other.format.pix_fmt)
+    yield _time_check(here, there, _tolerance(other))
+    yield check("fields of frames", _fields(here), _fields(there))
+
+
+def _format_check(here: str, there: str) -> Check:
+    held = lossless_equivalent(here)
+    return Check("pixel format", here, there, there in {here, held})
+
+
+def _time_check(here: FrameIndex, there: FrameIndex, tolerance: Fraction) -> Check:
+    shift = shift_of(here)
+    pairs = range(min(here.count, there.count))
+    worst = max((abs(here.time(n) + shift - there.time(n)) for n in pairs), default=Fraction(0))
+    shown = f"{float(here.time(0)):.3f} to {float(here.time(here.count - 1)):.3f} s"
+    moved = f", all moved by {float(shift):.3f} s" if shift else ""
+    return Check("PTS", shown, f"worst {float(worst * 1000):.3f} ms{moved}", worst <= tolerance)
+
+
+def _tolerance(master: MediaInfo) -> Fraction:
+    """How far a PTS may be off: not at all in MOV, which has the film's own time base."""
+    return TOLERANCE if "matroska" in master.container else Fraction(0)
+
+
+def _fields(index: FrameIndex) -> str:
+    """How many frames are of each kind, and a checksum over which are."""
+    flags = np.asarray(index.records["interlaced"])
+    kinds = {0: "progressive", 1: "bottom first", 2: "top first"}
+    counts = [f"{(flags == k).sum()} {name}" for k, name in kinds.items() if (flags == k).any()]
+    where = f" ({zlib.crc32(flags.tobytes()):08x})" if len(counts) > 1 else ""
+    return ", ".join(counts) + where
 
 
 def _same_pixels(source: av.VideoFrame, copy: av.VideoFrame, native: VideoFormat) -> bool:
+    if source.format.name == "pal8":  # its colours are compared, in which FFV1 holds them
+        source = to_format(source, replace(native, pix_fmt=copy.format.name))
     if source.format.name != copy.format.name:
         copy = to_format(copy, native)
     return frame_md5(source) == frame_md5(copy)
 
 
-def _time(frame: av.VideoFrame) -> Fraction | None:
-    if frame.pts is None or frame.time_base is None:
-        return None
+def _time(frame: av.VideoFrame) -> Fraction:
+    assert frame.pts is not None and frame.time_base is not None  # noqa: S101  a master's have them
     return frame.pts * frame.time_base
 
 
-def _tag_checks(info: MediaInfo, other: MediaInfo) -> Iterator[Check]:
-    here, there = info.format, other.format
-    yield _check("size", f"{here.width}x{here.height}", f"{there.width}x{there.height}")
-    yield _check("SAR", _shape(here), _shape(there))
-    yield _check("fields", _fields(here), _fields(there))
-    for name in ("matrix", "range", "primaries", "transfer"):
-        yield _check(
-            f"colour {name}",
-            getattr(here.colour, name) or "unspecified",
-            getattr(there.colour, name) or "unspecified",
-        )
-    for key, value in sorted(info.metadata.items()):
-        if key.lower() in _CONTAINER_TAGS:
-            continue
-        found = next((v for k, v in other.metadata.items() if k.lower() == key.lower()), "missing")
-        yield _check(f"tag {key}", value, found)
-    for ours, theirs in zip(_plain(info), _plain(other), strict=False):
-        yield _check(f"language {ours.kind} {ours.index}", _language(ours), _language(theirs))
-        yield _check(
-            f"disposition {ours.kind} {ours.index}",
-            ",".join(ours.disposition) or "none",
-            ",".join(theirs.disposition) or "none",
-        )
-
-
-def _sound_checks(source: Path, info: MediaInfo, master: Path) -> Iterator[Check]:
-    """Decoded sound by ffmpeg, which trims what a codec delays: what a listener would hear."""
-    there_are = sum(stream.kind == "audio" for stream in probe(master).streams)
-    for number, stream in enumerate(s for s in info.streams if s.kind == "audio"):
-        here = _sound_md5(source, number)
-        there = _sound_md5(master, number) if number < there_are else "missing"
-        yield _check(f"sound {number + 1} decoded ({stream.codec})", here[:12], there[:12])
-
-
-def _sound_md5(path: Path, number: int) -> str:
-    arguments = ["-i", ffmpeg.file_url(path), "-map", f"0:a:{number}", "-f", "md5", "-"]
-    return ffmpeg.run(arguments, f"{path}: decoding sound {number + 1}").strip().partition("=")[2]
-
-
-def _same_payload(name: str, here: Payload, there: Payload | None) -> Check:
-    shown = f"{here.packets} packets {here.sha256[:12]}"
-    if there is None:
-        return Check(name, shown, "missing", False)
-    late = abs((here.first or Fraction(0)) - (there.first or Fraction(0)))
-    equal = (here.packets, here.sha256) == (there.packets, there.sha256) and late <= TOLERANCE
-    return Check(name, shown, f"{there.packets} packets {there.sha256[:12]}", equal)
-
-
-def _check(name: str, source: str, master: str) -> Check:
-    return Check(name, source, master, source == master)
-
-
-# Written by the container itself about itself.
-_CONTAINER_TAGS = frozenset(
-    {"encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
-)
-
-
-def _plain(info: MediaInfo) -> list[StreamInfo]:
-    return [s for s in info.streams if s.kind in {"video", "audio", "subtitle"}]
-
-
-def _language(stream: StreamInfo) -> str:
-    return stream.metadata.get("language", "und")
-
-
-def _shape(video: VideoFormat) -> str:
-    """Square pixels are what Matroska means where it says nothing."""
-    return "square" if video.sar in {None, Fraction(1)} else str(video.sar)
-
-
-def _fields(video: VideoFormat) -> str:
-    return "progressive" if video.field_order in {"unknown", "progressive"} else video.field_order
-
-
-def _chapters(info: MediaInfo) -> str:
-    return (
-        "; ".join(
-            f"{round(float(c.start), 3)}-{round(float(c.end), 3)} {c.metadata.get('title', '')}".strip()
-            for c in info.chapters
-        )
-        or "none"
+def _track_checks(
+    source: Path,
+    info: MediaInfo,
+    master: Path,
+    other: MediaInfo,
+    pairs: Sequence[tuple[Carried, StreamInfo | None]],
+    shift: Fraction,
+) -> Iterator[Check]:
+    ours, theirs = payloads(source, info), payloads(master, other)
+    sounds = [(c, s) for c, s in pairs if c.stream.kind == "audio" and s is not None]
+    heard = zip(
+        samples_md5(source, info, [c.stream.index for c, _ in sounds]),
+        samples_md5(master, other, [s.index for _, s in sounds]),
+        strict=True,
     )
+    for number, (one, held) in enumerate(pairs, start=1):
+        name = f"{one.stream.kind} {number} ({one.stream.codec})"
+        if held is None:
+            yield Check(name, "present", "missing", False)
+            continue
+        here, there = ours.get(one.stream.index), theirs.get(held.index)
+        if here is None or there is None:
+            yield Check(name, "present", "missing", False)
+            continue
+        yield _payload_check(name, one, here, there, shift)
+        if one.stream.kind == "audio":
+            md5s = next(heard)
+            yield check(f"{name} decoded", md5s[0][:12], md5s[1][:12])
+            yield check(f"{name} form", _sound(one.stream), _sound(held, one.stream.layout))
+        elif one.proof == "text":
+            here_text = subtitle_text(source, info, one.stream.index)
+            text = here_text, subtitle_text(master, other, held.index)
+            yield Check(f"{name} text", f"{len(text[0])} letters", f"{len(text[1])} letters",
+                        text[0] == text[1])  # fmt: skip
 
 
-def _is_timeline(stream: StreamInfo) -> bool:
-    return stream.metadata.get("filename", "") == "restar-timeline.json"
+def _payload_check(
+    name: str, one: Carried, here: Payload, there: Payload, shift: Fraction
+) -> Check:
+    ends = ((here.first, there.first), (here.last, there.last))
+    late = max(abs((a or Fraction(0)) + shift - (b or Fraction(0))) for a, b in ends)
+    if one.proof == "text":  # which holds its own times; mov_text fills gaps with empty packets
+        return Check(name, f"as {one.how}", f"{there.packets} packets", there.packets > 0)
+    if one.proof != "packets":  # cut anew, so only the first one's time can be told
+        began = here.first or Fraction(0)
+        if one.how != "copy":  # decoded: what a codec needs before time 0 is no sound
+            began = max(began, Fraction(0))
+        late = abs(began + shift - (there.first or Fraction(0)))
+        shown = f"at {float(here.first or 0):.3f} s, as {one.how}"
+        return Check(name, shown, f"at {float(there.first or 0):.3f} s", late <= TOLERANCE)
+    equal = (here.packets, here.sha256) == (there.packets, there.sha256) and late <= TOLERANCE
+    shown = f"{here.packets} packets {here.sha256[:12]}"
+    moved = "" if late <= TOLERANCE else f", {float(late * 1000):.3f} ms off"
+    return Check(name, shown, f"{there.packets} packets {there.sha256[:12]}{moved}", equal)
+
+
+def _sound(stream: StreamInfo, layout: str = "") -> str:
+    """Rate and channels; where the container only counts channels, a tag names them."""
+    said = stream.metadata.get("CHANNEL_LAYOUT", "")
+    shown = said if layout and said == layout else stream.layout
+    plain = {"mono": "1 channels", "stereo": "2 channels"}
+    return f"{stream.sample_rate} Hz, {plain.get(shown, shown)}"
+
+
+def _files_of(source: Path, info: MediaInfo, indexes: Sequence[int]) -> list[HeldFile]:
+    """The source's own attachments, in order."""
+    if not indexes:
+        return []
+    places = [s.index for s in info.streams if _is_file(s)]
+    held = attachments_of(first_files(source, info)[0], info)
+    return [held[places.index(index)] for index in indexes]
+
+
+def _file_checks(wanted: Sequence[HeldFile], held: Sequence[HeldFile]) -> Iterator[Check]:
+    for number, file in enumerate(wanted):
+        there = held[number] if number < len(held) else None
+        shown = f"{there.name} {there.sha256[:12]}" if there else "missing"
+        yield check(f"file {file.name}", f"{file.name} {file.sha256[:12]}", shown)
+    if len(held) > len(wanted):
+        yield Check("files", str(len(wanted)), str(len(held)), False)
+
+
+def _mark_checks(here: TrackMarks, master: Path, other: MediaInfo) -> Iterator[Check]:
+    frame = next(decode_all(master, other), None)
+    there = TrackMarks.of(marks_of(frame)) if frame is not None else TrackMarks()
+    for name, value in here.told().items():
+        yield check(name, value, there.told()[name])
+
+
+def _is_file(stream: StreamInfo) -> bool:
+    return stream.kind == "attachment" or "attached_pic" in stream.disposition
+
+
+def _is_track(stream: StreamInfo) -> bool:
+    return stream.kind in {"audio", "subtitle", "video"} and not _is_file(stream)

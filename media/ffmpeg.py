@@ -6,15 +6,17 @@ program is the one that imageio-ffmpeg installs, or the one that RESTAR_FFMPEG n
 
 import os
 import subprocess
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from types import TracebackType
+from typing import IO, Self
 
 import imageio_ffmpeg
 
 from restar.errors import MediaError, StoreError
 
-__all__ = ["complaints", "ffmpeg_program", "file_url", "finish", "run", "start"]
+__all__ = ["Complaints", "ffmpeg_program", "file_url", "finish", "run", "start"]
 
 _TAIL = 2000
 
@@ -68,11 +70,49 @@ def run(arguments: Sequence[str], doing: str) -> str:
     return stdout.decode("utf-8", "replace")
 
 
-def complaints(path: Path) -> subprocess.Popen[bytes]:
-    """Start a pass that only reads packets; what it prints as errors tells of a cut file.
+class Complaints:
+    """Passes over files that only read packets; what ffmpeg says meanwhile tells of cut files.
 
     A demuxer says "File ended prematurely" in its log and nowhere else. The log is read from a
     process of its own: within this one, libav's decoder threads would wait for the interpreter.
     """
-    whole = ["-i", file_url(path), "-map", "0", "-c", "copy", "-f", "null", "-"]
-    return start(["-err_detect", "crccheck", *whole])
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self._paths = paths
+        self._logs: list[IO[bytes]] = []
+        self._processes: list[subprocess.Popen[bytes]] = []
+
+    def __enter__(self) -> Self:
+        for path in self._paths:
+            log = tempfile.TemporaryFile()
+            self._logs.append(log)
+            whole = ["-i", file_url(path), "-map", "0", "-c", "copy", "-f", "null", "-"]
+            argv = [ffmpeg_program(), "-hide_banner", "-nostats", "-nostdin", "-v", "warning"]
+            self._processes.append(
+                subprocess.Popen(
+                    [*argv, "-err_detect", "crccheck", *whole],
+                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
+                )
+            )  # fmt: skip
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for process in self._processes:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        for log in self._logs:
+            log.close()
+
+    def lines(self) -> Iterator[str]:
+        """Wait for the passes to end; yield what they said."""
+        for process, log in zip(self._processes, self._logs, strict=True):
+            process.wait()
+            log.seek(0)
+            for line in log:
+                yield line.decode("utf-8", "replace")

@@ -1,31 +1,39 @@
 """Frames by exact index: what was seen at ingest, and any range of it again, proven the same.
 
-One pass over a film writes a `FrameIndex`: for each frame its PTS, its duration, whether a seek may
-start there, and the MD5 of its pixels as ffmpeg's `framemd5` gives it. Every later decode of a range
-is held against it, so a seek that lands wrong, a changed file or another decoder can't go unnoticed.
+One pass over a film writes a `FrameIndex` (media.index). Every later decode of a range is held against
+it, so a seek that lands wrong, a changed file or another decoder can't go unnoticed. A film may be one
+file, reels that follow each other on one timeline, or images: `media.parts` knows which.
 """
 
-import hashlib
-import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import av
 import av.error
-import numpy as np
-from numpy.typing import NDArray
 
-from media.ffmpeg import complaints
-from media.probe import MediaInfo, open_media
+from media.damage import Damage, check_whole, late_stream
+from media.ffmpeg import Complaints
+from media.index import (
+    BOTTOM_FIRST,
+    PROGRESSIVE,
+    TOP_FIRST,
+    FrameIndex,
+    IndexWriter,
+    frame_md5,
+)
+from media.marks import MarksWriter, marks_of
+from media.probe import MediaInfo, Reel, open_media
+from media.structure import Ffv1Check
 from restar.errors import DamagedMediaError, MediaError, UsageError
 from restar.timeline import FrameRange
 
 __all__ = [
+    "BOTTOM_FIRST",
+    "PROGRESSIVE",
+    "TOP_FIRST",
     "FrameIndex",
     "IndexWriter",
     "decode_all",
@@ -33,140 +41,53 @@ __all__ = [
     "frame_at",
     "frame_md5",
     "index_film",
+    "nominal_step",
 ]
 
-_RECORD = np.dtype(
-    [("pts", "<i8"), ("duration", "<i8"), ("key", "u1"), ("interlaced", "u1"), ("md5", "V16")]
-)
-_LATE_FRAMES = 2  # a container's duration may count one frame more or less than there are
 
-
-@dataclass(frozen=True)
-class FrameIndex:
-    """Every frame of a film in order of display, mapped from disk (34 bytes a frame).
-
-    `pts` and `duration` are in `time_base`; a duration of 0 is unknown.
-    """
-
-    records: NDArray[np.void]
-    time_base: Fraction
-
-    @classmethod
-    def load(cls, path: Path, time_base: Fraction) -> "FrameIndex":
-        """Map an index file that `IndexWriter` made."""
-        try:
-            records = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError) as error:
-            raise MediaError(
-                f"{path}: not a frame index ({error}); ingest the film again"
-            ) from None
-        if records.dtype != _RECORD or records.ndim != 1:
-            raise MediaError(f"{path}: not a frame index of this version; ingest the film again")
-        return cls(records, time_base)
-
-    @property
-    def count(self) -> int:
-        return len(self.records)
-
-    def pts(self, frame: int) -> int:
-        return int(self.records["pts"][frame])
-
-    def md5(self, frame: int) -> bytes:
-        return bytes(self.records["md5"][frame].tobytes())
-
-    def time(self, frame: int) -> Fraction:
-        """The exact time of a frame in seconds."""
-        return self.pts(frame) * self.time_base
-
-    def duration(self, frame: int) -> int:
-        """A frame's duration: as coded, else until the next frame, else that of the one before."""
-        coded = int(self.records["duration"][frame])
-        if coded > 0:
-            return coded
-        if frame + 1 < self.count:
-            return self.pts(frame + 1) - self.pts(frame)
-        return self.pts(frame) - self.pts(frame - 1) if frame else 0
-
-    def keyframe_before(self, frame: int) -> int:
-        """The last frame at or before `frame` where a seek may start; 0 where there is none."""
-        keys = np.flatnonzero(self.records["key"][: frame + 1])
-        return int(keys[-1]) if len(keys) else 0
-
-
-class IndexWriter:
-    """Writes a FrameIndex frame by frame, in bounded memory."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._raw_path = path.with_name(path.name + ".raw")
-        self._raw = self._raw_path.open("wb")
-        self._count = 0
-        self._last_pts: int | None = None
-        self._step = 1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._raw.close()
-        if kind is None:
-            self._write_npy()
-        self._raw_path.unlink(missing_ok=True)
-
-    def add(self, frame: av.VideoFrame) -> None:
-        """Record the next frame; raise MediaError where its time does not rise."""
-        pts = frame.pts if frame.pts is not None else frame.dts
-        duration = int(frame.duration or 0)
-        if pts is None:  # AVI and program streams give none: count on from the frame before
-            pts = 0 if self._last_pts is None else self._last_pts + self._step
-        if self._last_pts is not None:
-            if pts <= self._last_pts:
-                raise MediaError(
-                    f"frame {self._count} has PTS {pts}, not after the {self._last_pts} before it"
-                )
-            self._step = pts - self._last_pts
-        self._last_pts = pts
-        record = np.zeros(1, _RECORD)
-        record["pts"], record["duration"] = pts, duration
-        record["key"], record["interlaced"] = frame.key_frame, frame.interlaced_frame
-        record["md5"] = np.void(frame_md5(frame))
-        self._raw.write(record.tobytes())
-        self._count += 1
-
-    def _write_npy(self) -> None:
-        with self._path.open("wb") as file, self._raw_path.open("rb") as raw:
-            header = {"descr": _RECORD.descr, "fortran_order": False, "shape": (self._count,)}
-            np.lib.format.write_array_header_1_0(file, header)
-            while chunk := raw.read(1 << 20):
-                file.write(chunk)
-
-
-def index_film(path: Path, info: MediaInfo, writer: IndexWriter) -> Iterator[av.VideoFrame]:
+def index_film(
+    path: Path,
+    info: MediaInfo,
+    writer: IndexWriter,
+    marks: MarksWriter | None = None,
+    damage: Damage | None = None,
+) -> Iterator[av.VideoFrame]:
     """Decode a whole film once: record every frame, then yield it to whoever else wants to see it.
 
-    Raises DamagedMediaError where the film ends early or a part does not decode.
+    Raises MediaError where its size or pixel format changes, and DamagedMediaError where it ends early
+    or a part does not decode; if `info.tolerant`, what is missing is noted in `damage` instead.
     """
-    count = 0
-    last_end = Fraction(0)
-    with complaints(path) as demuxer:
-        try:
-            for frame in decode_all(path, info):
-                if frame.is_corrupt:
-                    raise DamagedMediaError(f"{path}: frame {count} is damaged; get a whole copy")
+    damage = Damage() if damage is None else damage
+    first: tuple[int, int, str] | None = None
+    for reel in info.reels or (Reel(path),):
+        before = damage.frames
+        part = info if reel.info is None else replace(reel.info, tolerant=info.tolerant)
+        last_end = Fraction(0)
+        with Complaints(() if info.images else (reel.path,)) as complaints:
+            for frame in _images(info) if info.images else _decode_reel(reel, part, None, damage):
+                if frame.is_corrupt and damage.note(path, info, "is damaged", frame.pts):
+                    continue
+                shape = (frame.width, frame.height, frame.format.name)
+                first = first or shape
+                if shape != first:
+                    raise _changes(path, damage.frames, first, shape)
                 writer.add(frame)
-                count += 1
+                if marks is not None:
+                    marks.add(marks_of(frame))
+                damage.frames += 1
                 if frame.pts is not None and frame.time_base is not None:
-                    last_end = (frame.pts + int(frame.duration or 0)) * frame.time_base
+                    native = frame.pts - reel.shift
+                    last_end = (native + int(frame.duration or 0)) * frame.time_base
                 yield frame
-        except BaseException:
-            demuxer.kill()
-            raise
-        _check_whole(path, info, count, last_end, demuxer.communicate()[1].decode(errors="replace"))
+            if not info.images:
+                got = damage.frames - before
+                check_whole(reel.path, part, got, last_end, complaints.lines(), damage)
+
+
+def nominal_step(info: MediaInfo) -> int:
+    """Return how long a frame lasts by the stream's rate, in its time base; 1 where it says none."""
+    rate = info.video.rate
+    return round(1 / (rate * info.video.time_base)) if rate else 1
 
 
 def decode_all(path: Path, info: MediaInfo) -> Iterator[av.VideoFrame]:
@@ -189,24 +110,37 @@ def decode_range(
     while True:
         decoded = _decode_from(path, info, index, start, frames.start)
         first = next(decoded, None)
-        if first is not None and frame_md5(first) == index.md5(frames.start):
+        found = first is not None and frame_md5(first) == index.md5(frames.start)
+        if found and not (
+            start and info.tolerant and not _is_right(path, info, index, start, frames)
+        ):
             break
         if start == 0:
-            raise DamagedMediaError(
-                f"{path}: frame {frames.start} is not what it was at ingest; was the file changed?"
-            )
+            raise _another(path, info, frames.start)
         start = index.keyframe_before(start - 1)
     yield first
     got = frames.start + 1
     for frame in islice(decoded, frames.count - 1):
         if frame_md5(frame) != index.md5(got):
-            raise DamagedMediaError(
-                f"{path}: frame {got} is not what it was at ingest; was the file changed?"
-            )
+            raise _another(path, info, got)
         yield frame
         got += 1
     if got != frames.end:
         raise DamagedMediaError(f"{path}: ended at frame {got}, before {frames.end}")
+
+
+def _another(path: Path, info: MediaInfo, frame: int) -> DamagedMediaError:
+    why = "its damage decodes differently each time" if info.tolerant else "was the file changed?"
+    return DamagedMediaError(f"{path}: frame {frame} is not what it was at ingest; {why}")
+
+
+def _is_right(
+    path: Path, info: MediaInfo, index: FrameIndex, start: int, frames: FrameRange
+) -> bool:
+    """Whether a range of a damaged film decodes alike from a seek: a demuxer may resume elsewhere."""
+    decoded = islice(_decode_from(path, info, index, start, frames.start), frames.count)
+    md5s = [frame_md5(frame) == index.md5(n) for n, frame in enumerate(decoded, frames.start)]
+    return len(md5s) == frames.count and all(md5s)
 
 
 def frame_at(path: Path, info: MediaInfo, time: Fraction) -> av.VideoFrame:
@@ -224,44 +158,76 @@ def frame_at(path: Path, info: MediaInfo, time: Fraction) -> av.VideoFrame:
     return best
 
 
-def frame_md5(frame: av.VideoFrame) -> bytes:
-    """Return the MD5 (16 bytes) of a frame's pixels without padding, as ffmpeg's framemd5 does.
-
-    A byte that means nothing (the fourth of bgr0) counts as 0, which is how FFV1 gives it back.
-    """
-    digest = hashlib.md5(usedforsecurity=False)
-    for number, plane in enumerate(frame.planes):
-        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-        row_bytes = _row_bytes(frame.format, number, plane.width, len(frame.planes))
-        pixels = rows[: plane.height, :row_bytes].copy()
-        if frame.format.name in _MEANINGLESS:
-            pixels[:, _MEANINGLESS[frame.format.name] :: 4] = 0
-        digest.update(pixels.data)
-    return digest.digest()
-
-
-_MEANINGLESS = {"bgr0": 3, "rgb0": 3, "0rgb": 0, "0bgr": 0}
-
-
-def _row_bytes(pix_fmt: av.VideoFormat, number: int, width: int, planes: int) -> int:
-    bits = pix_fmt.padded_bits_per_pixel
-    if planes > 1:
-        inside = [c for c in pix_fmt.components if c.plane == number]
-        bits = sum(-(-component.bits // 8) * 8 for component in inside)
-    return width * bits // 8
-
-
 def _decode(path: Path, info: MediaInfo, seek: int | None) -> Iterator[av.VideoFrame]:
-    with open_media(path) as container:
+    """Yield frames from the last key frame at or before the PTS `seek` on; None = from the start."""
+    if info.images:
+        yield from _images(info, max(0, seek or 0))
+        return
+    reels = info.reels or (Reel(path),)
+    first = max((n for n, reel in enumerate(reels) if reel.begin <= (seek or 0)), default=0)
+    for number, reel in enumerate(reels[first:]):
+        part = info if reel.info is None else replace(reel.info, tolerant=info.tolerant)
+        start = seek if number == 0 else None
+        # What was right at ingest is held against its MD5 from then on.
+        for frame in _decode_reel(reel, part, start, Damage(), check=info.tolerant):
+            if not (frame.is_corrupt and info.tolerant):
+                yield frame
+
+
+def _decode_reel(
+    reel: Reel, info: MediaInfo, seek: int | None, damage: Damage, check: bool = True
+) -> Iterator[av.VideoFrame]:
+    with open_media(reel.path) as container:
         stream = container.streams[info.picture]
         assert isinstance(stream, av.VideoStream)  # noqa: S101  probe() chose a video stream
-        stream.thread_type = "AUTO"
+        # Among several frames in flight, those behind one that fails could be lost with it.
+        stream.thread_type = "SLICE" if info.tolerant else "AUTO"
+        # A decoder that hides damage would give made-up pictures: let it say so instead.
+        stream.codec_context.options = {"err_detect": "explode"}
         if seek is not None:
-            container.seek(seek, stream=stream, backward=True)
-        try:
-            yield from container.decode(stream)
-        except av.error.FFmpegError as error:
-            raise DamagedMediaError(f"{path}: does not decode ({error.strerror})") from None
+            container.seek(seek - reel.shift, stream=stream, backward=True)
+        packets = container.demux(stream)
+        ffv1 = Ffv1Check() if info.video.codec == "ffv1" and check else None
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.error.FFmpegError as error:
+                damage.note(reel.path, info, f"can't be read on ({error.strerror})")
+                return
+            except IndexError:  # how PyAV meets a stream that was not there when it opened the file
+                raise late_stream(reel.path, "a stream") from None
+            if packet is None:
+                return
+            damage.hidden += packet.is_discard
+            if ffv1 is not None and packet.size:
+                wrong = ffv1.why_not(bytes(packet), packet.is_keyframe)
+                if wrong and damage.note(reel.path, info, wrong, packet.pts):
+                    continue
+            try:
+                frames = packet.decode()
+            except av.error.EOFError:
+                return
+            except av.error.FFmpegError as error:
+                damage.note(reel.path, info, f"does not decode ({error.strerror})", packet.pts)
+                continue
+            for frame in frames:
+                if frame.pts is not None:
+                    frame.pts += reel.shift
+                yield frame
+
+
+def _images(info: MediaInfo, start: int = 0) -> Iterator[av.VideoFrame]:
+    """Yield one frame for each image, at its number in units of the film's rate."""
+    for number, image in enumerate(info.images[start:], start=start):
+        with open_media(image) as container:
+            try:
+                frame = next(container.decode(video=0), None)
+            except av.error.FFmpegError as error:
+                raise DamagedMediaError(f"{image}: does not decode ({error.strerror})") from None
+        if frame is None:
+            raise DamagedMediaError(f"{image}: holds no picture")
+        frame.pts, frame.time_base, frame.duration = number, info.video.time_base, 1
+        yield frame
 
 
 def _decode_from(
@@ -284,37 +250,11 @@ def _from_pts(frames: Iterator[av.VideoFrame], pts: int) -> Iterator[av.VideoFra
     yield from frames
 
 
-def _check_whole(path: Path, info: MediaInfo, count: int, end: Fraction, log: str) -> None:
-    """Raise where the demuxer said that the file ends early, or the video track promised more."""
-    if not count:
-        raise DamagedMediaError(f"{path}: not one frame can be decoded; get a whole copy")
-    early = next((line for line in log.splitlines() if _ENDED_EARLY.search(line)), None)
-    promised = _promised_end(info)
-    if early is None and promised is not None and info.video.rate:
-        missing = int((promised - end) * info.video.rate)
-        if missing > _LATE_FRAMES:
-            early = f"its video track should last {missing} frames longer"
-    if early is None:
-        return
-    reason = re.sub(r"^\[[^\]]*\] ", "", early).strip().rstrip(".")
-    raise DamagedMediaError(
-        f"{path}: the file ends early, after {count} frames ({reason}); get a whole copy"
+def _changes(
+    path: Path, count: int, first: tuple[int, int, str], now: tuple[int, int, str]
+) -> MediaError:
+    was, is_ = ("{}x{} {}".format(*shape) for shape in (first, now))
+    return MediaError(
+        f"{path}: its pictures change from {was} to {is_} at frame {count}; cut it there into films "
+        "of one format each"
     )
-
-
-_ENDED_EARLY = re.compile(r"(?i)ended prematurely|partial file|truncat|end of file")
-
-
-def _promised_end(info: MediaInfo) -> Fraction | None:
-    """When the video track itself says that it ends, in seconds; None where it does not say."""
-    video = info.video
-    tag = next((v for k, v in video.metadata.items() if k.upper() == "DURATION"), None)
-    if tag is not None:
-        try:
-            hours, minutes, seconds = tag.strip("\0 ").split(":")
-            return int(hours) * 3600 + int(minutes) * 60 + Fraction(seconds)
-        except ValueError:
-            return None
-    if video.duration is None or "matroska" in info.container:
-        return None  # Matroska's duration is the longest track's, which may be the sound's
-    return ((video.start_pts or 0) + video.duration) * video.time_base

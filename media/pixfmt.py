@@ -4,6 +4,7 @@ libav names some two hundred formats; FFV1 has about sixty of them. For most oth
 which every sample is kept and from which the original comes back bit for bit (proven by test).
 """
 
+import re
 from functools import cache
 from typing import Literal, NamedTuple
 
@@ -30,9 +31,8 @@ _REPACKED = {
     **dict.fromkeys(("rgb24", "bgr24", "gbrp", "rgb0", "0rgb", "0bgr"), "bgr0"),
     **dict.fromkeys(("rgb555le", "bgr555le", "rgb565le", "bgr565le", "rgb8", "bgr8"), "bgr0"),
     **dict.fromkeys(("rgba", "argb", "abgr", "gbrap"), "bgra"),
-    **dict.fromkeys(("bgr48le", "bgr48be", "rgb48be"), "rgb48le"),
-    **dict.fromkeys(("bgra64le", "bgra64be"), "gbrap16le"),
-    **dict.fromkeys(("rgba64be",), "rgba64le"),
+    **dict.fromkeys(("rgb48le", "bgr48le", "bgr48be", "rgb48be"), "gbrp16le"),
+    **dict.fromkeys(("bgra64le", "bgra64be", "rgba64le", "rgba64be"), "gbrap16le"),
     **dict.fromkeys(("x2rgb10le", "x2bgr10le"), "gbrp10le"),
     **dict.fromkeys(("nv12", "nv21", "yuvj420p"), "yuv420p"),
     **dict.fromkeys(("p010le", "p010be"), "yuv420p10le"),
@@ -67,7 +67,7 @@ _BIG_ENDIAN = {
 }
 # FFV1's own packed formats, and where their samples lie in planes.
 UNPACKED = {
-    "bgr0": "gbrp", "bgra": "gbrap", "rgb48le": "gbrp16le", "rgba64le": "gbrap16le"
+    "bgr0": "gbrp", "bgra": "gbrap"
 }  # fmt: skip
 _SUBSAMPLED = {
     (1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411", (4, 4): "410"
@@ -77,15 +77,22 @@ DEEPEST = {"444": 16, "422": 16, "420": 16, "440": 12, "411": 8, "410": 8}
 
 @cache
 def ffv1_pix_fmts() -> frozenset[str]:
-    """Return the pixel formats that this libav's FFV1 encoder takes."""
-    return frozenset(f.name for f in av.codec.Codec("ffv1", "w").video_formats or ())
+    """Return the pixel formats that this libav's FFV1 takes at level 3 and gives back by that name.
+
+    Floating point needs level 4, which is experimental; 16-bit packed RGB comes back planar.
+    """
+    names = {f.name for f in av.codec.Codec("ffv1", "w").video_formats or ()}
+    return frozenset(n for n in names if not re.search(r"f(16|32)[lb]e$", n) and n not in _REPACKED)
 
 
 def lossless_equivalent(pix_fmt: str) -> str | None:
     """Return the FFV1 pixel format that holds each sample of `pix_fmt`; None where there is none.
 
-    There is none for palettes, one bit a pixel, XYZ, raw sensor data and most floating point.
+    For a palette it is RGB: the colours of the film come back, but not which entries they were. There
+    is none for one bit a pixel, XYZ, raw sensor data and most floating point.
     """
+    if pix_fmt == "pal8":
+        return "bgra"
     if pix_fmt in ffv1_pix_fmts():
         return pix_fmt
     repacked = _REPACKED.get(pix_fmt) or _BIG_ENDIAN.get(pix_fmt)
@@ -101,11 +108,8 @@ def deepest(pix_fmt: str) -> str:
 
 
 def held_as(pix_fmt: str) -> str | None:
-    """Return the FFV1 format of the same colours: a lossless equivalent, or RGB for a palette.
-
-    From that RGB the colours of the film come back, but not which entries of its palette they were.
-    """
-    return "bgra" if pix_fmt == "pal8" else lossless_equivalent(pix_fmt)
+    """Return the FFV1 format of the same samples, None where there is none."""
+    return lossless_equivalent(pix_fmt)
 
 
 def is_repacking(one: str, other: str) -> bool:

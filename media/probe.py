@@ -6,7 +6,7 @@ that looks like a URL or a filter stays a name, and containers that open other f
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from media.format import ColourTags, VideoFormat
 from restar.errors import MediaError
 
-__all__ = ["Chapter", "MediaInfo", "StreamInfo", "open_media", "probe"]
+__all__ = ["Chapter", "MediaInfo", "Reel", "StreamInfo", "open_media", "probe", "stream_info"]
 
 # These read further files, named inside the first one.
 _REFUSED = frozenset({"hls", "dash", "concat", "imf", "sdp", "rtsp", "lavfi", "tty", "vapoursynth"})
@@ -27,7 +27,10 @@ _REFUSED = frozenset({"hls", "dash", "concat", "imf", "sdp", "rtsp", "lavfi", "t
 
 @dataclass(frozen=True)
 class StreamInfo:
-    """One stream. Times are in `time_base`; fields of other kinds than its own stay at their default."""
+    """One stream. Times are in `time_base`; fields of other kinds than its own stay at their default.
+
+    `index` counts the streams of the film; it is stream `number` of the film's `input` (media.parts).
+    """
 
     index: int
     kind: str
@@ -38,12 +41,14 @@ class StreamInfo:
     frames: int = 0
     rate: Fraction | None = None
     video: VideoFormat | None = None
-    rotation: int = 0
     sample_rate: int = 0
     channels: int = 0
     layout: str = ""
+    sample_format: str = ""
     disposition: tuple[str, ...] = ()
     metadata: dict[str, str] = field(default_factory=dict)
+    input: int = 0
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,8 +61,26 @@ class Chapter:
 
 
 @dataclass(frozen=True)
+class Reel:
+    """One of several files that follow each other.
+
+    Its PTS plus `shift`, in the time base of the pictures, are those of the film; `start` is where the
+    file begins (s), `begin` its first possible PTS. `info` is its own probe (None: the film's).
+    """
+
+    path: Path
+    shift: int = 0
+    begin: int = 0
+    start: Fraction = Fraction(0)
+    info: "MediaInfo | None" = None
+
+
+@dataclass(frozen=True)
 class MediaInfo:
-    """A probed file."""
+    """A probed film: a file, or `reels` in order, or `images` with `sounds` (files beside them).
+
+    `tolerant` says that what does not decode is left out.
+    """
 
     container: str
     size: int
@@ -65,6 +88,10 @@ class MediaInfo:
     chapters: tuple[Chapter, ...]
     metadata: dict[str, str]
     picture: int
+    reels: tuple[Reel, ...] = ()
+    images: tuple[Path, ...] = ()
+    sounds: tuple[Path, ...] = ()
+    tolerant: bool = False
 
     @property
     def video(self) -> StreamInfo:
@@ -82,8 +109,16 @@ class MediaInfo:
         return tuple(s for s in self.streams if s.index != self.picture)
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain data; fractions are left for canonical JSON to spell."""
-        return asdict(self)
+        """Return plain data, no paths; fractions are left for canonical JSON to spell."""
+        bare = replace(self, reels=(), images=(), sounds=())
+        parts = {
+            "reels": [{"name": r.path.name, "start": r.start} for r in self.reels],
+            "images": len(self.images),
+            "sounds": [sound.name for sound in self.sounds],
+        }
+        found = {**asdict(bare), **parts}
+        del found["tolerant"]  # how it is read, not what it is
+        return found
 
 
 @contextmanager
@@ -118,15 +153,8 @@ def open_media(path: Path) -> Iterator[InputContainer]:
 def probe(path: Path) -> MediaInfo:
     """Return what a film holds; raise MediaError if it is no film or has no moving pictures."""
     with open_media(path) as container:
-        streams = tuple(_stream(stream) for stream in container.streams)
-        pictures = [s for s in streams if s.kind == "video" and "attached_pic" not in s.disposition]
-        if not pictures:
-            raise MediaError(f"{path}: has no moving pictures, only {_kinds(streams)}")
-        if len(pictures) > 1:
-            raise MediaError(
-                f"{path}: has {len(pictures)} video streams; split them first, one film a file"
-            )
-        picture = pictures[0]
+        streams = tuple(stream_info(stream) for stream in container.streams)
+        picture = _chosen(path, streams)
         if picture.video is None or not picture.video.width or not picture.video.height:
             raise MediaError(f"{path}: its video stream has no readable picture size; is it whole?")
         return MediaInfo(
@@ -139,11 +167,22 @@ def probe(path: Path) -> MediaInfo:
         )
 
 
+def _chosen(path: Path, streams: tuple[StreamInfo, ...]) -> StreamInfo:
+    """The stream to restore: the first that is marked as default, else the first; the rest is kept."""
+    pictures = [
+        s for s in streams
+        if s.kind == "video" and not {"attached_pic", "timed_thumbnails"} & set(s.disposition)
+    ]  # fmt: skip
+    if not pictures:
+        raise MediaError(f"{path}: has no moving pictures, only {_kinds(streams)}")
+    return next((s for s in pictures if "default" in s.disposition), pictures[0])
+
+
 def _kinds(streams: tuple[StreamInfo, ...]) -> str:
     return ", ".join(sorted({s.kind for s in streams})) or "nothing"
 
 
-def _stream(stream: Any) -> StreamInfo:
+def stream_info(stream: Any) -> StreamInfo:
     context = stream.codec_context
     video: VideoFormat | None = None
     extra: dict[str, Any] = {}
@@ -156,15 +195,17 @@ def _stream(stream: Any) -> StreamInfo:
             colour=_colour(context),
             field_order=_FIELD_ORDERS.get(int(context.field_order), "unknown"),
         )
-        extra = {"rate": stream.average_rate or stream.guessed_rate, "frames": stream.frames}
+        extra = {"rate": _rate(stream), "frames": stream.frames}
     elif stream.type == "audio" and context is not None:
         extra = {
             "sample_rate": context.sample_rate,
             "channels": context.channels,
             "layout": context.layout.name,
+            "sample_format": context.format.name if context.format else "",
         }
     return StreamInfo(
         index=stream.index,
+        number=stream.index,
         kind=stream.type,
         codec=context.name if context is not None else "unknown",
         time_base=stream.time_base or Fraction(1, 1000),
@@ -179,6 +220,15 @@ def _stream(stream: Any) -> StreamInfo:
         metadata=dict(stream.metadata),
         **extra,
     )
+
+
+def _rate(stream: Any) -> Fraction | None:
+    """Frames a second; some demuxers (DV) give the tick of their clock as the average."""
+    average = stream.average_rate or stream.guessed_rate
+    if average and average > 1000 and average * stream.time_base == 1:
+        others = (stream.guessed_rate, stream.base_rate)
+        average = next((rate for rate in others if rate and rate <= 1000), average)
+    return average or None
 
 
 _FIELD_ORDERS = {0: "unknown", 1: "progressive", 2: "tt", 3: "bb", 4: "tb", 5: "bt"}

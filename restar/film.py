@@ -5,7 +5,7 @@ path, title or date: renaming or moving a file does not make another film of it.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from restar.hashing import sha256_of
 
@@ -34,16 +34,20 @@ class Identifiers:
 
 @dataclass(frozen=True)
 class FilmManifest:
-    """The sources of a film in order. `kind` says how they make one film."""
+    """The sources of a film in order. `kind` says how they make one film, `rate` how fast images run."""
 
     kind: Literal["file", "reels", "sequence"]
     sources: tuple[Source, ...]
     identifiers: Identifiers = field(default_factory=Identifiers)
+    rate: str = ""
 
     @property
     def film_id(self) -> str:
-        """The sha256 that names the film: of the kind and the sources' hashes, in order."""
-        return sha256_of({"kind": self.kind, "sources": [s.sha256 for s in self.sources]})
+        """The sha256 that names the film: of the kind, the rate, and the sources' hashes in order."""
+        what: dict[str, Any] = {"kind": self.kind, "sources": [s.sha256 for s in self.sources]}
+        if self.rate:
+            what["rate"] = self.rate
+        return sha256_of(what)
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,10 @@ class Select(_Section):
 class Deliver(_Section):
     """What leaves the house: the master's container, and copies made from the master."""
 
-    container: Literal["matroska"] = "matroska"
+    container: Literal["matroska", "mov"] = Field(
+        default="matroska",
+        description="Container of the master: matroska, or mov (exact times; files in a sidecar).",
+    )
     access: Literal["none", "h264"] = Field(
         default="h264", description="Access copy beside the master: none, or H.264 in MP4."
     )

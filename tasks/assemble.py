@@ -8,16 +8,19 @@ holds there is only a hidden temporary file beside the place where the master is
 import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from catalog.models import RestorationRow, RestorationSceneRow, TakeRow
+from media.attach import sidecar_of
 from media.check import check_pictures, check_streams
 from media.format import TakeFormat
-from media.master import MasterPlan, write_master
+from media.master import MasterPlan, shift_of, write_master
+from media.parts import film_files
 from media.probe import probe
+from media.streams import Carried, Container
 from restar.errors import MediaError, StoreError, VerificationError
 from restar.hashing import sha256_of_file
 from restar.progress import track
@@ -49,9 +52,11 @@ class MadeMaster:
     detail: dict[str, Any]
 
 
-def master_path(folder: Path, source: Path, recipe: str) -> Path:
+def master_path(folder: Path, source: Path, recipe: str, container: Container = "matroska") -> Path:
     """Return where the master of a film under a recipe goes."""
-    return folder.absolute() / f"{source.stem}.{recipe}.mkv"
+    suffix = {"matroska": "mkv", "mov": "mov"}[container]
+    name = source.name if source.is_dir() else source.stem
+    return folder.absolute() / f"{name}.{recipe}.{suffix}"
 
 
 def claim_place(target: Path, film_id: str, force: bool) -> None:
@@ -84,6 +89,7 @@ def assemble_master(
     *,
     target: Path,
     tags: dict[str, str],
+    container: Container = "matroska",
     force: bool = False,
 ) -> MadeMaster:
     """Write, verify and place the master of a restoration.
@@ -101,18 +107,23 @@ def assemble_master(
         index=film.index,
         takes=paths,
         take_format=TakeFormat.from_json(restoration.take_format),
+        marks=film.marks,
         tags={FILM_TAG: film.row.id, RESTORATION_TAG: restoration.id, **tags},
+        container=container,
     )
     part = _part(target)
     try:
         with track(f"assembling {target.name}", "frames", film.index.count):
             carried = write_master(plan, part)
-        digest = _verify(house, film, selected, part, target)
+        digest = _verify(house, film, selected, carried, part, target)
         sha256 = sha256_of_file(part)
         size = part.stat().st_size
+        if container == "mov":
+            replace(sidecar_of(part), sidecar_of(target))
         replace(part, target)
     finally:
         part.unlink(missing_ok=True)
+        sidecar_of(part).unlink(missing_ok=True)
     detail = {
         "streams": [
             {"kind": c.stream.kind, "codec": c.stream.codec, "how": c.how, "note": c.note}
@@ -123,12 +134,13 @@ def assemble_master(
 
 
 def _source_is_whole(film: OpenFilm) -> None:
-    source = film.row.to_manifest().sources[0]
-    with track(f"checking {film.path.name}", "bytes", source.size) as advance:
-        if sha256_of_file(film.path, advance) != source.sha256:
-            raise MediaError(
-                f"{film.path}: is not the file that was ingested; put the right one back"
-            )
+    sources, files = film.row.to_manifest().sources, film_files(film.path)
+    with track(f"checking {film.path.name}", "bytes", files.size) as advance:
+        for source, file in zip(sources, files.all, strict=True):
+            if sha256_of_file(file, advance) != source.sha256:
+                raise MediaError(
+                    f"{file}: is not the file that was ingested; put the right one back"
+                )
 
 
 def _whole_takes(house: House, selected: Sequence[SelectedTake]) -> list[Path]:
@@ -138,9 +150,14 @@ def _whole_takes(house: House, selected: Sequence[SelectedTake]) -> list[Path]:
 
 
 def _verify(
-    house: House, film: OpenFilm, selected: Sequence[SelectedTake], part: Path, target: Path
+    house: House,
+    film: OpenFilm,
+    selected: Sequence[SelectedTake],
+    carried: Sequence[Carried],
+    part: Path,
+    target: Path,
 ) -> str:
-    digest = hashlib.sha256()
+    digest, shift = hashlib.sha256(), shift_of(film.index)
 
     def expected() -> Iterator[tuple[Fraction, bytes]]:
         for one in selected:
@@ -150,15 +167,16 @@ def _verify(
             for number in range(one.scene.start, one.scene.end):
                 at = 16 * (number - one.scene.start)
                 digest.update(md5s[at : at + 16])
-                yield film.index.time(number), md5s[at : at + 16]
+                yield film.index.time(number) + shift, md5s[at : at + 16]
 
     with track(f"verifying {target.name}", "frames", film.index.count) as advance:
         check_pictures(part, expected(), advance)
-    wrong = [check for check in check_streams(film.path, film.info, part) if not check.equal]
-    if wrong:
-        first = asdict(wrong[0])
+    checks = check_streams(film.path, film.info, film.index, film.marks, carried, part)
+    wrong = next((check for check in checks if not check.equal), None)
+    if wrong is not None:
         raise VerificationError(
-            f"{target.name}: {first['name']}: source {first['source']}, master {first['master']}"
+            f"{target.name}: {wrong.name}: source {wrong.source}, master {wrong.master}"
+            + ('; use deliver.container = "matroska"' if target.suffix == ".mov" else "")
         )
     return digest.hexdigest()
 

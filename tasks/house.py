@@ -6,7 +6,7 @@ import platform
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -16,9 +16,10 @@ from catalog.engine import Catalog, open_catalog
 from catalog.films import film_by_id
 from catalog.models import FilmRow
 from media.frames import FrameIndex
-from media.probe import MediaInfo, probe
+from media.parts import film_files, probe_film
+from media.probe import MediaInfo
 from restar import __version__
-from restar.errors import CatalogError, NoSourceError
+from restar.errors import CatalogError, MediaError, NoSourceError, UsageError
 from restar.settings import Settings
 from store import Store
 
@@ -49,12 +50,13 @@ class House:
 
 @dataclass(frozen=True)
 class OpenFilm:
-    """A film whose source is here: its row, path, streams, and the index of its frames."""
+    """A film whose source is here: its row, path, streams, the index of its frames, their marks."""
 
     row: FilmRow
     path: Path
     info: MediaInfo
     index: FrameIndex
+    marks: Path
 
 
 @contextmanager
@@ -82,16 +84,26 @@ def open_film(house: House, film_id: str) -> OpenFilm:
         row = film_by_id(session, film_id)
     if row is None:
         raise CatalogError(f"film {film_id[:12]}: not in the catalog; `restar restore` adds one")
-    size = row.to_manifest().sources[0].size
+    sizes = [source.size for source in row.to_manifest().sources]
     for path in map(Path, reversed(row.paths)):
-        if path.is_file() and path.stat().st_size == size:
-            info = probe(path)
+        if _is_here(path, sizes):
+            tolerant = bool(row.media["measured"]["gaps"])
+            info = replace(probe_film(path), tolerant=tolerant)
             index = FrameIndex.load(house.store.open_local(row.frame_index), info.video.time_base)
-            return OpenFilm(row, path, info, index)
+            marks = house.store.open_local(row.media["measured"]["marks"])
+            return OpenFilm(row, path, info, index, marks)
     raise NoSourceError(
         f"film {film_id[:12]}: its source is no longer at {', '.join(row.paths)}; name it again "
         "with `restar restore FILM`"
     )
+
+
+def _is_here(path: Path, sizes: list[int]) -> bool:
+    """Whether the files of a film are at a path, by their sizes; assembly hashes them."""
+    try:
+        return [file.stat().st_size for file in film_files(path).all] == sizes
+    except (OSError, MediaError, UsageError):
+        return False
 
 
 def process_is_alive(pid: int, create_time: float) -> bool:

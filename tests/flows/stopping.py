@@ -57,7 +57,9 @@ def logged(original: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any
 Identity.restore = logged(Identity.restore)  # type: ignore[method-assign]
 stop_after(media.frames.IndexWriter, "add", "indexing", skip=30)
 stop_after(tasks.ingest, "_one_pass", "indexed")
-stop_after(store.Store, "publish", "published take", skip=3)  # the index, then file and checksums
+stop_after(
+    store.Store, "publish", "published take", skip=4
+)  # marks, index, then file and checksums
 stop_after(tasks.assemble, "write_master", "master written")
 stop_after(tasks.assemble, "replace", "master placed")
 

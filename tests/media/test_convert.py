@@ -126,8 +126,8 @@ def test_what_ffv1_cannot_hold_has_no_equivalent_and_is_not_converted(pix_fmt: s
         from_rgb(np.zeros((4, 4, 3)), video(pix_fmt))
 
 
-def test_a_palette_is_looked_up_but_not_held() -> None:
-    assert lossless_equivalent("pal8") is None
+def test_a_palette_is_held_as_its_colours() -> None:
+    assert lossless_equivalent("pal8") == "bgra"
     frame = av.VideoFrame(4, 2, "pal8")
     entries = np.random.default_rng(0).integers(0, 256, (256, 4), np.uint8)
     frame.planes[1].update(entries.tobytes())

@@ -12,6 +12,7 @@ from media.check import check_pictures, compare
 from media.convert import full_range, lossless_equivalent
 from media.format import ColourTags, TakeFormat, VideoFormat
 from media.frames import FrameIndex, IndexWriter, decode_range, index_film
+from media.marks import MarksWriter
 from media.master import MasterPlan, write_master
 from media.probe import MediaInfo, probe
 from media.take import TakeWriter, WrittenTake
@@ -37,8 +38,9 @@ def master_of(
 ) -> tuple[Path, list[WrittenTake], FrameIndex]:
     """Make an identity master of a film from takes cut at `cuts`."""
     info = probe(path)
-    with IndexWriter(folder / "index.npy") as writer:
-        count = sum(1 for _ in index_film(path, info, writer))
+    marks = folder / "marks"
+    with IndexWriter(folder / "index.npy") as writer, MarksWriter(marks) as marked:
+        count = sum(1 for _ in index_film(path, info, writer, marked))
     index = FrameIndex.load(folder / "index.npy", info.video.time_base)
     take_format = native(info)
     bounds = [0, *(c for c in cuts if c < count), count]
@@ -49,7 +51,8 @@ def master_of(
                 w.write(frame)
             takes.append(w.finish())
     master = folder / "master.mkv"
-    write_master(MasterPlan(path, info, index, [t.path for t in takes], take_format), master)
+    plan = MasterPlan(path, info, index, [t.path for t in takes], take_format, marks)
+    write_master(plan, master)
     return master, takes, index
 
 
@@ -86,7 +89,7 @@ def test_compare_sees_each_planted_fault(film: Film, tmp_path: Path) -> None:
         "frames": ["-frames:v", "30", "-c", "copy"],
         "PTS": ["-c", "copy", "-bsf:v", "setts=ts=TS+if(gt(N\\,20)\\,1300\\,0)"],
         "tag title": ["-c", "copy", "-metadata", "title=other"],
-        "sound 1 decoded (aac)": ["-c:v", "copy", "-c:a", "aac", "-b:a", "48k"],
+        "audio 1 (aac) decoded": ["-c:v", "copy", "-c:a", "aac", "-b:a", "48k"],
         "audio 1 (aac)": ["-c:v", "copy", "-an"],
         "language audio 1": ["-c", "copy", "-metadata:s:a:0", "language=fra"],
         "SAR": ["-c", "copy", "-aspect", "2:1"],
