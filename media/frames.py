@@ -118,6 +118,7 @@ def decode_range(
         if start == 0:
             raise _another(path, info, frames.start)
         start = index.keyframe_before(start - 1)
+    assert first is not None  # noqa: S101  its checksum was right
     yield first
     got = frames.start + 1
     for frame in islice(decoded, frames.count - 1):
