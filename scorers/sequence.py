@@ -1,0 +1,148 @@
+"""Frames that are not where they belong: frozen, repeated, swapped, blank.
+
+A take's frame is held against the source's frames around it. Where the source moves, the frame that
+shows the right moment is nearest to its own source frame; noise and restoration change how near it
+is, but not which is nearest, since they change all these distances alike.
+"""
+
+from collections import deque
+
+import numpy as np
+
+from scorers import Metric, ScoreSeries
+from scorers.pair import Pair, Plane, tiles
+from scorers.session import CODES, FrameScorer, FrameSession, rms
+
+__all__ = ["Blank", "Frozen", "Order"]
+
+_LEAST = 1.2 / CODES  # rms of a tile's change between frames that counts as motion
+_SHARE = 0.25  # of the most moving tile's change: others that are looked at
+
+
+class _Moment:
+    """Small lumas of one frame without their means: brightness belongs to other measures."""
+
+    def __init__(self, pair: Pair) -> None:
+        self.index = pair.index
+        self.source, self.take = (_flat(p) for p in (pair.source_small, pair.take_small))
+
+
+def _flat(picture: Plane) -> Plane:
+    gray = picture @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+    return np.asarray(gray - gray.mean(), np.float32)
+
+
+def _advantage(here: _Moment, other: _Moment) -> tuple[float, Plane] | None:
+    """How much nearer `here`'s take is to another moment's source frame than to its own: -1..1.
+
+    (|T - S|^2 - |T - O|^2) / |S - O|^2, summed over the tiles that move: -1 where T shows S exactly,
+    1 where it shows O, about 0 where it tells nothing. None where nothing moves.
+    """
+    change = tiles(np.square(here.source - other.source))
+    moving = change >= max(_LEAST**2, _SHARE * float(change.max()))
+    if not moving.any():
+        return None
+    to_own = tiles(np.square(here.take - here.source))
+    to_other = tiles(np.square(here.take - other.source))
+    gain = float((to_own - to_other)[moving].sum() / change[moving].sum())
+    return max(-1.0, min(1.0, gain)), np.where(moving, to_own - to_other, 0)
+
+
+class _OrderSession(FrameSession):
+    """Judges a frame once the two after it were seen."""
+
+    def __init__(self, name: str, about: Metric) -> None:
+        super().__init__(name, about)
+        self._near: deque[_Moment] = deque(maxlen=5)
+        self._judged = -1
+
+    def see(self, pair: Pair) -> None:
+        if self._near and self._near[-1].index != pair.index - 1:
+            self._judge_rest()
+            self._near.clear()
+        self._near.append(_Moment(pair))
+        if len(self._near) >= 3:
+            self._judge(self._near[-3])
+
+    def finish(self) -> ScoreSeries:
+        self._judge_rest()
+        return super().finish()
+
+    def _judge_rest(self) -> None:
+        for moment in list(self._near)[-2:]:
+            if moment.index > self._judged:
+                self._judge(moment)
+
+    def _judge(self, moment: _Moment) -> None:
+        self._judged = moment.index
+        others = [m for m in self._near if 0 < abs(m.index - moment.index) <= 2]
+        found = [a for a in (_advantage(moment, other) for other in others) if a is not None]
+        if found:
+            self.record(moment.index, *max(found, key=lambda one: one[0]))
+
+
+class Order(FrameScorer):
+    """Whether each frame shows the moment of its source frame: -1 it does, 1 it shows another's.
+
+    (|T-S_t|^2 - |T-S_u|^2) / |S_t-S_u|^2 over moving tiles of 90-line luma, the greatest over u within
+    two frames. Own definition: the projection of the take's error on the source's motion.
+    """
+
+    name = "frame-order"
+    about = Metric("frames shown at the wrong moment", "advantage", "lower", "-1 to 1")
+    session = _OrderSession
+
+
+class _FrozenSession(FrameSession):
+    def __init__(self, name: str, about: Metric) -> None:
+        super().__init__(name, about)
+        self._last: _Moment | None = None
+
+    def see(self, pair: Pair) -> None:
+        last, now = self._last, _Moment(pair)
+        self._last = now
+        if pair.before is None or last is None:
+            return
+        moved = rms(now.source - last.source)
+        if moved >= _LEAST / 4 and np.array_equal(pair.take_luma, pair.before.take_luma):
+            self.record(pair.index, 1.0)
+            return
+        found = _advantage(now, last)
+        if found is None:
+            return
+        still = 1 - min(1.0, rms(now.take - last.take) / max(moved, 1e-6))
+        self.record(pair.index, max(0.0, found[0]) * still)
+
+
+class Frozen(FrameScorer):
+    """Whether a frame repeats the one before while the source goes on: 0 it does not, 1 it does.
+
+    1 where two frames of the take are equal and the source's are not; else the advantage (see `Order`)
+    of the source frame before, times the part of the source's motion that is missing.
+    """
+
+    name = "frozen"
+    about = Metric("frames that repeat the one before", "part", "lower", "0 to 1")
+    session = _FrozenSession
+
+
+class _BlankSession(FrameSession):
+    def see(self, pair: Pair) -> None:
+        source, take = (_flat(p) for p in (pair.source_small, pair.take_small))
+        power = float(np.square(source, dtype=np.float64).mean())
+        change = abs(float(pair.take_small.mean()) - float(pair.source_small.mean()))
+        lost = 0.0
+        if power >= _LEAST**2:
+            lost = 1 - float((source * take).mean(dtype=np.float64)) / power
+        self.record(pair.index, max(0.0, min(1.0, max(lost, 2 * change))))
+
+
+class Blank(FrameScorer):
+    """How much of the source's picture is missing from a frame: 0 nothing, 1 all (black, one colour).
+
+    1 - <T,S>/<S,S> of 90-line lumas without their means, or twice the change of mean brightness.
+    """
+
+    name = "blank"
+    about = Metric("black and empty frames", "part", "lower", "0 to 1")
+    session = _BlankSession
