@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from cli import events, preview, recipes, restore, roundtrip, shots, status
+from cli import events, preview, recipes, report, restore, roundtrip, score, shots, status
 from cli.degrade import degrade
 from cli.doctor import doctor
 
@@ -45,6 +45,10 @@ app.command("preview", rich_help_panel=_RUN)(preview.preview)
 app.command("shots", rich_help_panel=_RUN)(shots.shots)
 app.command("status", rich_help_panel=_LOOK)(status.status)
 app.command("events", rich_help_panel=_LOOK)(events.events)
+app.command("score", rich_help_panel=_LOOK)(score.score)
+app.command("report", rich_help_panel=_LOOK)(report.report)
+app.command("choose", rich_help_panel=_RUN)(score.choose)
+app.command("metrics", rich_help_panel=_LOOK)(score.metrics)
 app.command("recipes", rich_help_panel=_LOOK)(recipes.recipes)
 app.command("roundtrip", rich_help_panel=_CARE)(roundtrip.roundtrip)
 app.command("doctor", rich_help_panel=_CARE)(doctor)

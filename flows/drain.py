@@ -16,12 +16,12 @@ from sqlalchemy.orm import Session
 from catalog.agents import record_environment
 from catalog.base import JobKind, JobState
 from catalog.commits import (
-    NewScore,
     NewTake,
     commit_caption,
     commit_scores,
     commit_take,
     reuse_take,
+    scores_of,
 )
 from catalog.jobs import (
     Lease,
@@ -37,7 +37,8 @@ from catalog.jobs import (
 )
 from catalog.models import RestorationRow, RestorationSceneRow, TakeRow
 from catalog.restorations import find_take, recipe_of, restoration_scenes
-from flows.prepare import take_back_dead_work, want_scene
+from flows.choose import choose
+from flows.prepare import queue_score, take_back_dead_work, want_scene
 from restar.errors import (
     CatalogError,
     DamagedMediaError,
@@ -55,7 +56,7 @@ from tasks.environment import environment
 from tasks.house import House, OpenFilm, open_film
 from tasks.plan import plan_restoration
 from tasks.restore import Workshop, restore_scene
-from tasks.score import flags_of, score_take
+from tasks.score import flags_of, new_scores, score_take
 
 __all__ = ["Drained", "drain", "held"]
 
@@ -186,7 +187,7 @@ def _restore(bench: _Bench, lease: Lease, film: OpenFilm) -> None:
         if _is_there(house, key):
             with house.catalog.begin() as session:
                 if reuse_take(session, lease, key) is not None:
-                    _queue_score(session, lease, key, recipe)
+                    _score_again(session, lease, key, recipe)
                     return
         frames = FrameRange(scene.start, scene.end)
         made = restore_scene(house, bench.workshop, film, spec, frames, number=scene.number)
@@ -204,7 +205,7 @@ def _restore(bench: _Bench, lease: Lease, film: OpenFilm) -> None:
                 environment=record_environment(session, environment()),
                 agent_id=house.agent_id,
             )
-            _queue_score(session, lease, key, recipe)
+            _score_again(session, lease, key, recipe)
             commit_take(session, lease, take, agent=house.who)
         _log.info("take made in %.1f s", made.seconds)
 
@@ -218,13 +219,13 @@ def _score(bench: _Bench, lease: Lease, film: OpenFilm) -> None:
         with house.catalog.begin() as session:
             finish(session, lease)
         return
-    scored = score_take(house, film, take, wanted, number=lease.scene_number or 0)
-    scores = [
-        NewScore(metric=one.metric, summary=one.summary, series_sha256=one.series_sha256)
-        for one in scored
-    ]
+    with house.catalog.read() as session:
+        known = scores_of(session, take)
+    scored = score_take(house, film, take, wanted, number=lease.scene_number or 0, known=known)
+    flags = flags_of((one.series for one in scored), wanted, take.start)
     with house.catalog.begin() as session:
-        commit_scores(session, lease, key, scores, flags=flags_of(scored, wanted))
+        choose(session, house, film, lease, take, flags)
+        commit_scores(session, lease, key, new_scores(scored), flags=flags)
 
 
 def _caption(bench: _Bench, lease: Lease, film: OpenFilm) -> None:
@@ -240,19 +241,10 @@ def _caption(bench: _Bench, lease: Lease, film: OpenFilm) -> None:
         commit_caption(session, lease, caption.text, prompt)
 
 
-def _queue_score(session: Session, lease: Lease, key: str, recipe: Recipe) -> None:
+def _score_again(session: Session, lease: Lease, key: str, recipe: Recipe) -> None:
     """In the take's own transaction and before its commit, so that the assembly waits for it."""
-    if not recipe.score.scorers:
-        return
-    job = NewJob(
-        JobKind.SCORE,
-        dedupe_key(JobKind.SCORE, str(lease.restoration_id), key),
-        restoration_id=lease.restoration_id,
-        film_id=lease.film_id,
-        scene_number=lease.scene_number,
-        payload={"take_key": key},
-    )
-    enqueue(session, job, reopen=True)
+    scene = session.get_one(RestorationSceneRow, (lease.restoration_id, lease.scene_number))
+    queue_score(session, scene, str(lease.film_id), key, recipe, reopen=True)
 
 
 def _is_there(house: House, key: str) -> bool:

@@ -29,7 +29,7 @@ class ColourDrift(FrameScorer):
 
     name = "colour-drift"
     about = Metric(
-        "mean colour against the source's", "dE", "lower", "0 upwards; 1 is just seen",
+        "mean colour against the source's", "dE", "lower", "0 up; 1 is just seen",
         source="CIE 15:2004",
     )  # fmt: skip
     session = _ColourSession

@@ -50,7 +50,7 @@ class DetailKept(FrameScorer):
 
     name = "detail-kept"
     about = Metric(
-        "the source's fine detail that is still there", "part", "higher", "0 to 1; above: sharper"
+        "the source's fine detail that is still there", "part", "higher", "1 = all; above: sharper"
     )
     session = _KeptSession
 
@@ -87,7 +87,7 @@ class DetailGain(FrameScorer):
     name = "detail-gain"
     about = Metric(
         "detail finer than the source's grid, against a plain resize", "times", "higher",
-        "1 = as a plain resize",
+        "1 = as resize",
     )  # fmt: skip
     session = _GainSession
 
@@ -120,7 +120,7 @@ class Overshoot(FrameScorer):
     """
 
     name = "overshoot"
-    about = Metric("halos of sharpening", "%", "lower", "0 upwards")
+    about = Metric("halos of sharpening", "%", "lower", "0 up")
     session = _OvershootSession
 
 
@@ -151,7 +151,7 @@ class InventedDetail(FrameScorer):
 
     name = "invented-detail"
     about = Metric(
-        "fine detail that the source does not support", "dB", "lower", "about 0: as the source has"
+        "fine detail that the source does not support", "dB", "lower", "to 5: none"
     )
     session = _InventedSession
 
@@ -172,21 +172,25 @@ class _TileSession(FrameSession):
 class TileEdges(FrameScorer):
     """Straight lines that stand still in what a take changed, as between tiles: times the usual.
 
-    Step of T - S between neighbouring columns (and rows) where the source is flat (less than 6 codes),
-    averaged along eighths of the line and over time (0.9 a frame): the greatest line over the
+    Step of T - S between neighbouring columns (and rows) where the source is flat (less than 6 codes a
+    step over 7 columns), averaged along eighths of the line and over time (0.9 a frame): the greatest line over the
     median line + 0.1 code. Own definition.
     """
 
     name = "tile-edges"
-    about = Metric("straight lines as between tiles", "times", "lower", "0 upwards; 1 to 4: none")
+    about = Metric("straight lines as between tiles", "times", "lower", "0 up; to 4: none")
     session = _TileSession
 
 
 class _Steps:
-    """Steps between neighbouring columns, averaged down segments and over time."""
+    """Steps between neighbouring columns, averaged down segments and over time.
+
+    Beside an edge of the source every filter rings, along a title or a letterbox in straight lines.
+    """
 
     LEAST = 16  # pixels
     FLAT = 6 / CODES
+    BESIDE = 7  # columns that have to be flat
     KEPT = 0.9
     SEGMENTS = 8
 
@@ -196,7 +200,8 @@ class _Steps:
 
     def add(self, residual: Plane, luma: Plane) -> float:
         step = residual[:, 1:] - residual[:, :-1]
-        flat = (np.abs(luma[:, 1:] - luma[:, :-1]) < self.FLAT).astype(np.float32)
+        even = np.abs(luma[:, 1:] - luma[:, :-1]) < self.FLAT
+        flat = cv2.erode(even.astype(np.float32), np.ones((1, self.BESIDE), np.float32))
         size = (step.shape[1], self.SEGMENTS)
         now, weight = (cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in (step * flat, flat))
         self._steps = self.KEPT * self._steps + now

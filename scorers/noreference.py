@@ -40,7 +40,7 @@ __all__ = [
     "weights_folder",
 ]
 
-_LICENCE = "PolyForm Noncommercial 1.0.0 + S-Lab (pyiqa)"
+_LICENCE = "PolyForm Noncommercial 1.0.0 + S-Lab 1.0"
 _HUB, _CHECKPOINTS, _CLIP = "hub/pyiqa", "hub/checkpoints", "hub/clip"
 _BACKBONE = "; its timm backbone in the Hugging Face cache"
 

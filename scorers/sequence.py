@@ -7,8 +7,10 @@ is, but not which is nearest, since they change all these distances alike.
 
 from collections import deque
 
+import av
 import numpy as np
 
+from media.convert import planar, planes
 from scorers import Metric, ScoreSeries
 from scorers.pair import Pair, Plane, tiles
 from scorers.session import CODES, FrameScorer, FrameSession, rms
@@ -104,7 +106,7 @@ class _FrozenSession(FrameSession):
         if pair.before is None or last is None:
             return
         moved = rms(now.source - last.source)
-        if moved >= _LEAST / 4 and np.array_equal(pair.take_luma, pair.before.take_luma):
+        if moved >= _LEAST / 4 and _equal(pair.take, pair.before.take):
             self.record(pair.index, 1.0)
             return
         found = _advantage(now, last)
@@ -112,6 +114,11 @@ class _FrozenSession(FrameSession):
             return
         still = 1 - min(1.0, rms(now.take - last.take) / max(moved, 1e-6))
         self.record(pair.index, max(0.0, found[0]) * still)
+
+
+def _equal(one: av.VideoFrame, other: av.VideoFrame) -> bool:
+    pairs = zip(planes(planar(one)), planes(planar(other)), strict=True)
+    return all(np.array_equal(a, b) for a, b in pairs)
 
 
 class Frozen(FrameScorer):

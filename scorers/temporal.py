@@ -47,7 +47,7 @@ class WarpError(FrameScorer):
     name = "warp-error"
     about = Metric(
         "unsteadiness along the motion, against the source's own (DIS flow)", "codes", "lower",
-        "below 0: steadier than the source", source="Lai et al. 2018; Kroeger et al. 2016",
+        "below 0: steadier", source="Lai et al. 2018; Kroeger et al. 2016",
     )  # fmt: skip
     session = _WarpSession
 
@@ -94,7 +94,7 @@ class Flicker(FrameScorer):
     """
 
     name = "flicker"
-    about = Metric("brightness that pulses beyond the source's", "codes", "lower", "0 upwards")
+    about = Metric("brightness that pulses beyond the source's", "codes", "lower", "0 up")
     session = _FlickerSession
 
 
@@ -169,7 +169,7 @@ class SeamJump(FrameScorer):
     name = "seam-jump"
     about = Metric(
         "jumps of tone, detail or place, as at the seams of a model's windows", "times", "lower",
-        "0 upwards; to 1.5: none",
+        "0 up; to 1.5: none",
     )  # fmt: skip
     session = _SeamSession
 

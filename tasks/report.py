@@ -146,3 +146,7 @@ def _template() -> Any:
     environment.filters["clock"] = lambda s: f"{int(s) // 60}:{s % 60:04.1f}"
     environment.filters["mib"] = lambda n: f"{n / (1 << 20):.1f} MiB"
     return environment.get_template("report.html")
+
+
+def place_report(*a: object) -> Path:
+    raise NotImplementedError
