@@ -13,7 +13,7 @@ import argparse
 import json
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from media.convert import from_rgb, scaled, to_rgb
 from media.degrade import CopyPass, Degradation, PrintWear, degrade_frames
 from media.format import ColourTags, VideoFormat
 from scorers import ScoreSeries, scorer
-from scorers.flags import RULES
+from scorers.flags import RULES, Rule, find_flags
 from scorers.pair import Pair
 
 Picture = NDArray[np.float32]
@@ -83,10 +83,10 @@ def source_pairs(source: list[Picture]) -> list[Pair]:
     return pairs
 
 
-def measure(source: list[Pair], take: list[Picture]) -> list[ScoreSeries]:
-    """Return what every measure that flags are raised by says of a take."""
+def measure(source: list[Pair], take: list[Picture], only: Sequence[str]) -> list[ScoreSeries]:
+    """Return what some measures say of a take; without `only` every one that flags are raised by."""
     video = VideoFormat(take[0].shape[1], take[0].shape[0], "yuv420p", colour=_TAGS)
-    members = [scorer(name) for name in sorted({rule.scorer for rule in RULES} | {"warp-error"})]
+    members = [scorer(name) for name in only or sorted({r.scorer for r in RULES} | {"warp-error"})]
     sessions = [member.start(source[0].formats[0], video) for member in members]
     before = None
     for pair, picture in zip(source, take, strict=True):
@@ -97,20 +97,20 @@ def measure(source: list[Pair], take: list[Picture]) -> list[ScoreSeries]:
     return [session.finish() for session in sessions]
 
 
-def of_clip(clip: Clip) -> list[dict[str, Any]]:
+def of_clip(clip: Clip, only: Sequence[str] = ()) -> list[dict[str, Any]]:
     """Measure all takes of a clip: each good one, and each fault in some of them."""
     cv2.setNumThreads(1)
     seed = sum(clip.name.encode())
     clean = [np.asarray(p, np.float32) / 255 for p in clip.load()]
     made = [(kind, source_pairs(source), take) for kind, source, take in goods(clean, seed)]
-    rows = [(kind, "", "", measure(source, take)) for kind, source, take in made]
+    rows = [(kind, "", "", measure(source, take, only)) for kind, source, take in made]
     for number, (fault, put) in enumerate(FAULTS.items()):
         for strength, word in enumerate(STRENGTHS):
             for turn in range(2 if word == "medium" else 1):
                 kind, source, take = made[(number + seed + 3 * turn + strength) % len(made)]
                 random = np.random.default_rng((seed, number, strength, turn))
                 faulty = [np.clip(p, 0, 1) for p in put(take, random, strength)]
-                rows.append((kind, fault, word, measure(source, faulty)))
+                rows.append((kind, fault, word, measure(source, faulty, only)))
     return [
         {"clip": clip.name, "held_out": clip.held_out, "good": good, "fault": fault,
          "strength": word, "series": [asdict(one) for one in series]}
@@ -118,19 +118,118 @@ def of_clip(clip: Clip) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def run_measure(cache: Path, workers: int) -> None:
-    """Measure every clip; a clip that was measured before is not measured again."""
+def run_measure(cache: Path, workers: int, only: Sequence[str]) -> None:
+    """Measure every clip that was not; with `only`, measure these anew and put them into what is there."""
     folder = cache / "measured"
     folder.mkdir(exist_ok=True)
-    wanted = [clip for clip in clips(cache) if not (folder / f"{clip.name}.json").exists()]
+    wanted = [c for c in clips(cache) if only or not (folder / f"{c.name}.json").exists()]
     with ProcessPoolExecutor(workers) as pool:
-        for clip, rows in zip(wanted, pool.map(of_clip, wanted), strict=True):
-            part = folder / f"{clip.name}.part"
+        for clip, rows in zip(wanted, pool.map(partial(of_clip, only=only), wanted), strict=True):
+            path = folder / f"{clip.name}.json"
+            if only and path.exists():
+                for row, old in zip(rows, json.loads(path.read_text()), strict=True):
+                    row["series"] += [one for one in old["series"] if one["name"] not in only]
+            part = path.with_suffix(".part")
             part.write_text(json.dumps(rows), encoding="utf-8")
-            part.rename(folder / f"{clip.name}.json")
+            part.rename(path)
             print(f"{clip.name}: {len(rows)} takes", flush=True)
 
 
+def measured(cache: Path) -> Iterator[dict[str, Any]]:
+    """Yield every take that was measured, its series as such."""
+    for path in sorted((cache / "measured").glob("*.json")):
+        for row in json.loads(path.read_text()):
+            yield {**row, "series": [_series(one) for one in row["series"]]}
+
+
+def flags_at(row: dict[str, Any], thresholds: dict[str, float] | None = None) -> set[str]:
+    """Return the flags of a take."""
+    return {finding.flag for finding in find_flags(row["series"], thresholds)}
+
+
+def run_thresholds(cache: Path) -> None:
+    """Propose for each rule the limit that lets 2 % of the good takes not held out pass over it."""
+    rows = [row for row in measured(cache) if not row["held_out"]]
+    good = [row for row in rows if not row["fault"]]
+    for rule in RULES:
+        values = sorted(v for row in good if (v := _extreme(row, rule)) is not None)
+        faults = [f for f, flags in WHERE.items() if rule.flag in flags]
+        bad = sorted(
+            v for row in rows
+            if row["fault"] in faults and row["strength"] == "medium"
+            and (v := _extreme(row, rule)) is not None
+        )  # fmt: skip
+        if not values or not bad:
+            print(f"{rule.flag:16} {rule.scorer:16} no faults are made for it")
+            continue
+        higher = next(s for r in good for s in r["series"] if s.name == rule.scorer).better == "higher"
+        values, bad = (values[::-1], bad[::-1]) if higher else (values, bad)
+        shown = [round(values[int(q * (len(values) - 1))], 2) for q in (0.5, 0.9, 0.95, 0.98, 1)]
+        low = [round(bad[int(q * (len(bad) - 1))], 2) for q in (0, 0.05, 0.1, 0.2, 0.5)]
+        print(f"{rule.flag:16} {rule.scorer:16} ships {rule.limit:<5} good 50 90 95 98 100 %: {shown}  "
+              f"medium faults 0 5 10 20 50 %: {low}", flush=True)  # fmt: skip
+
+
+def run_rates(cache: Path) -> None:
+    """Print detection and false alarms on held-out clips, as docs/scores.md has them."""
+    rows = [row for row in measured(cache) if row["held_out"]]
+    good = [row for row in rows if not row["fault"]]
+    print(f"{len({row['clip'] for row in rows})} clips, {len(good)} good takes, "
+          f"{len(rows) - len(good)} with a fault\n")  # fmt: skip
+    print("| fault | flag | weak | medium | strong | false alarms |")
+    print("| --- | --- | ---: | ---: | ---: | ---: |")
+    for fault, wanted in WHERE.items():
+        found = []
+        for strength in STRENGTHS:
+            takes = [r for r in rows if (r["fault"], r["strength"]) == (fault, strength)]
+            hits = sum(bool(flags_at(r) & set(wanted)) for r in takes)
+            found.append(f"{_percent(hits, len(takes))} of {len(takes)}")
+        wrong = sum(bool(flags_at(r) & set(wanted)) for r in good)
+        print(f"| {fault} | {' or '.join(wanted)} | {' | '.join(found)} | {_percent(wrong, len(good))} |")
+    wrong = sum(bool(flags_at(r)) for r in good)
+    print(f"\nAny flag on a good take: {_percent(wrong, len(good))}\n")
+    print("| good take | takes | flagged |\n| --- | ---: | --- |")
+    for kind in dict.fromkeys(row["good"] for row in good):
+        takes = [row for row in good if row["good"] == kind]
+        flags = [flag for row in takes for flag in sorted(flags_at(row))]
+        told = ", ".join(f"{flags.count(f)} {f}" for f in dict.fromkeys(flags)) or "none"
+        print(f"| {kind} | {len(takes)} | {told} |")
+
+
+def _extreme(row: dict[str, Any], rule: Rule) -> float | None:
+    series: ScoreSeries = next(one for one in row["series"] if one.name == rule.scorer)
+    if not series.values:
+        return None
+    if rule.over == "window":
+        return series.mean
+    worst = series.worst
+    return worst[1] if worst else None
+
+
+def _series(data: dict[str, Any]) -> ScoreSeries:
+    names = ("frames", "values", "tiles", "heat")
+    return ScoreSeries(**{k: tuple(v) if k in names else v for k, v in data.items()})
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.0f} %" if whole else "n/a"
+
+
+def main() -> None:
+    """Do what the command line says."""
+    arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    arguments.add_argument("what", choices=("measure", "thresholds", "rates"))
+    arguments.add_argument("--cache", type=Path, required=True, help="folder of the footage")
+    arguments.add_argument("--workers", type=int, default=2)
+    arguments.add_argument("--only", nargs="*", default=(), help="measure only these scorers, anew")
+    given = arguments.parse_args()
+    if given.what == "measure":
+        run_measure(given.cache, given.workers, tuple(given.only))
+    elif given.what == "thresholds":
+        run_thresholds(given.cache)
+    else:
+        run_rates(given.cache)
+
+
 if __name__ == "__main__":
-    import sys
-    run_measure(Path(sys.argv[1]), 2)
+    main()

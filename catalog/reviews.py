@@ -1,13 +1,22 @@
-"""Reviews: what a person decided about a take, with reason and name."""
+"""Reviews: which takes a scene has to choose from, and what a person decided, with reason and name."""
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from catalog.base import JobKind
 from catalog.events import EventType, append, restoration_stream
-from catalog.models import RestorationRow, ReviewDecision, ReviewRow, TakeRow
-from catalog.restorations import enqueue_assemble, lock_restoration, select_take
+from catalog.models import (
+    JobRow,
+    RestorationRow,
+    RestorationSceneRow,
+    ReviewDecision,
+    ReviewRow,
+    TakeRow,
+)
+from catalog.restorations import enqueue_assemble, find_take, lock_restoration, select_take
 from restar.errors import UsageError
 
-__all__ = ["RULE_PERSON", "accept_take"]
+__all__ = ["RULE_PERSON", "accept_take", "candidates"]
 
 RULE_PERSON = "person"
 
@@ -53,3 +62,23 @@ def accept_take(
     )
     session.flush()
     enqueue_assemble(session, restoration.id)
+
+
+def candidates(session: Session, scene: RestorationSceneRow) -> dict[str, TakeRow]:
+    """Return a scene's takes in a restoration by role: first, second, plain; only those that are there."""
+    found = {"first": scene.wanted_take_key or ""}
+    jobs = session.scalars(
+        select(JobRow)
+        .where(
+            JobRow.restoration_id == scene.restoration_id,
+            JobRow.scene_number == scene.number,
+            JobRow.kind == JobKind.RESTORE,
+        )
+        .order_by(JobRow.id)
+    )
+    for job in jobs:
+        role = job.payload.get("role")
+        if role and job.payload.get("beside") == scene.wanted_take_key:
+            found[role] = job.payload["take_key"]
+    takes = {role: find_take(session, key) for role, key in found.items()}
+    return {role: take for role, take in takes.items() if take is not None}

@@ -120,9 +120,8 @@ def choose(
     """
     from catalog.films import find_film
     from catalog.restorations import find_restoration, restoration_scenes
-    from catalog.reviews import accept_take
+    from catalog.reviews import accept_take, candidates
     from cli.console import open_house_here, stderr
-    from flows.choose import candidates
     from flows.score import takes_named
     from restar.errors import UsageError
 

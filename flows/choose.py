@@ -10,14 +10,14 @@ import logging
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from catalog.base import JobKind
 from catalog.commits import scores_of
 from catalog.jobs import Lease, NewJob, dedupe_key, enqueue
-from catalog.models import JobRow, RestorationRow, RestorationSceneRow, TakeRow
-from catalog.restorations import find_take, recipe_of, select_take, unselect
+from catalog.models import RestorationRow, RestorationSceneRow, TakeRow
+from catalog.restorations import recipe_of, select_take, unselect
+from catalog.reviews import candidates
 from media.format import TakeFormat
 from restar.errors import RestarError
 from restar.recipe import Recipe, Step
@@ -26,7 +26,7 @@ from restar.timeline import FrameRange
 from tasks.house import House, OpenFilm
 from tasks.plan import plan_restoration, spec_of
 
-__all__ = ["candidates", "choose", "plain_spec"]
+__all__ = ["choose", "plain_spec"]
 
 PLAIN = frozenset({"identity", "resize"})
 _log = logging.getLogger("restar.choose")
@@ -55,26 +55,6 @@ def choose(
             _queue(session, restoration, scene, second, "second")
         return
     _after_second(session, house, restoration, scene, recipe, take, flags)
-
-
-def candidates(session: Session, scene: RestorationSceneRow) -> dict[str, TakeRow]:
-    """Return a scene's takes in a restoration by role: first, second, plain; only those that are there."""
-    found = {"first": scene.wanted_take_key or ""}
-    jobs = session.scalars(
-        select(JobRow)
-        .where(
-            JobRow.restoration_id == scene.restoration_id,
-            JobRow.scene_number == scene.number,
-            JobRow.kind == JobKind.RESTORE,
-        )
-        .order_by(JobRow.id)
-    )
-    for job in jobs:
-        role = job.payload.get("role")
-        if role and job.payload.get("beside") == scene.wanted_take_key:
-            found[role] = job.payload["take_key"]
-    takes = {role: find_take(session, key) for role, key in found.items()}
-    return {role: take for role, take in takes.items() if take is not None}
 
 
 def plain_spec(film: OpenFilm, restoration: RestorationRow, take: TakeRow) -> Spec | None:

@@ -27,11 +27,15 @@ class _KeptSession(FrameSession):
         mask = _edges(pair.luma)
         if mask is None:
             return
-        fine = high(pair.luma)
+        smaller = pair.take_luma.size < pair.luma.size
+        plain, take = (pair.luma, pair.back) if smaller else (pair.plain_luma, pair.take_luma)
+        mask = _fitted(mask, plain.shape)
+        sigma = plain.shape[0] / pair.luma.shape[0]
+        fine = high(plain, sigma)
         power, noise = tiles(mask * fine * fine), _noise(fine, mask) * tiles(mask)
         if float(power.mean()) <= 2 * float(noise.mean()) + (0.1 / CODES) ** 2:
             return  # what is fine in it is grain
-        kept = tiles(mask * fine * high(pair.back))
+        kept = tiles(mask * fine * high(take, sigma))
         grid = np.where(power > 0.2 * power.mean(), kept / np.maximum(power, 1e-9), 1)
         part = float(kept.sum() / power.sum())
         clean = float(kept.sum() / (power - noise).sum())
@@ -39,13 +43,13 @@ class _KeptSession(FrameSession):
 
 
 class DetailKept(FrameScorer):
-    """How much of the source's finest detail a take of its size or smaller still has; 1 = all.
+    """How much of the source's finest detail a take still has; 1 = all.
 
-    <H(T),H(S)> / <H(S),H(S)> over the tenth of pixels with the strongest coarse gradient, H what is
-    finer than a Gaussian of one pixel, T at the source's size; a part below 1 is measured against
-    <H(S),H(S)> less the noise power (by the median of |H(S)| beside edges), so that taking away
-    grain is no loss. Above 1 the take is sharper. Own definition. Every fourth frame; not for takes larger
-    than the source (see `detail-gain`).
+    <H(T),H(P)> / <H(P),H(P)> over the tenth of pixels with the strongest coarse gradient, P the source
+    plainly enlarged to the take's size (a smaller take is brought to the source's), H what is finer than
+    a Gaussian of one pixel of the source. A part below 1 is measured against <H(P),H(P)> less the power
+    of noise (by the median of |H(P)| beside edges), so that taking away grain is no loss. Above 1 the take
+    is sharper. Own definition. Every fourth frame.
     """
 
     name = "detail-kept"
@@ -53,9 +57,6 @@ class DetailKept(FrameScorer):
         "the source's fine detail that is still there", "part", "higher", "1 = all; above: sharper"
     )
     session = _KeptSession
-
-    def start(self, source: VideoFormat, take: VideoFormat) -> FrameSession:
-        return _Nothing(self.name, self.about) if _larger(source, take) else super().start(source, take)
 
 
 class _GainSession(FrameSession):
@@ -65,8 +66,7 @@ class _GainSession(FrameSession):
         mask = _edges(pair.luma)
         if mask is None:
             return
-        height, width = pair.take_luma.shape
-        mask = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST)
+        mask = _fitted(mask, pair.take_luma.shape)
         plain, take = (_beyond(p, pair.luma.shape) for p in (pair.plain_luma, pair.take_luma))
         power = tiles(mask * plain * plain)
         if float(power.mean()) <= (0.02 / CODES) ** 2:
@@ -162,19 +162,21 @@ class _TileSession(FrameSession):
         self._across, self._down = _Steps(), _Steps()
 
     def see(self, pair: Pair) -> None:
-        if min(pair.luma.shape) < _Steps.LEAST:
+        if pair.index % _EVERY or min(pair.luma.shape) < _Steps.LEAST:
             return
-        across = self._across.add(pair.residual, pair.luma)
-        down = self._down.add(*(np.ascontiguousarray(p.T) for p in (pair.residual, pair.luma)))
+        added = np.asarray(pair.back - pair.plain_back, np.float32)
+        across = self._across.add(added, pair.luma)
+        down = self._down.add(*(np.ascontiguousarray(p.T) for p in (added, pair.luma)))
         self.record(pair.index, max(across, down))
 
 
 class TileEdges(FrameScorer):
     """Straight lines that stand still in what a take changed, as between tiles: times the usual.
 
-    Step of T - S between neighbouring columns (and rows) where the source is flat (less than 6 codes a
-    step over 7 columns), averaged along eighths of the line and over time (0.9 a frame): the greatest line over the
-    median line + 0.1 code. Own definition.
+    Step between neighbouring columns (and rows) of T less the plain resize, both at the source's size,
+    where the source is flat (less than 6 codes a step over 7 columns), averaged along eighths of the
+    line and over time: the greatest line over the median line + 0.1 code. Own definition. Every
+    fourth frame.
     """
 
     name = "tile-edges"
@@ -185,13 +187,13 @@ class TileEdges(FrameScorer):
 class _Steps:
     """Steps between neighbouring columns, averaged down segments and over time.
 
-    Beside an edge of the source every filter rings, along a title or a letterbox in straight lines.
+    Beside an edge of the source filters ring, along a title or a letterbox in straight lines.
     """
 
     LEAST = 16  # pixels
     FLAT = 6 / CODES
     BESIDE = 7  # columns that have to be flat
-    KEPT = 0.9
+    KEPT = 0.75
     SEGMENTS = 8
 
     def __init__(self) -> None:
@@ -231,6 +233,12 @@ def _edges(luma: Plane) -> Plane | None:
     limit = float(every[int((1 - _EDGES) * (len(every) - 1))])
     mask = (strength >= max(limit, _LEAST_EDGE)).astype(np.float32)
     return mask if float(mask.mean()) >= 0.01 else None
+
+
+def _fitted(mask: Plane, shape: tuple[int, ...]) -> Plane:
+    if mask.shape == shape:
+        return mask
+    return np.asarray(cv2.resize(mask, shape[::-1], interpolation=cv2.INTER_NEAREST), np.float32)
 
 
 def _noise(fine: Plane, mask: Plane) -> float:

@@ -32,16 +32,16 @@ RULES = (
     Rule("blank", "blank", 0.6, "frame", "the picture is black or empty and the source's is not"),
     Rule("frozen", "frozen", 0.5, "frame", "the picture stands still while the source moves on"),
     Rule("wrong-order", "frame-order", 0.4, "frame", "the take shows another moment than the source"),
-    Rule("seam-jump", "seam-jump", 2.0, "frame",
+    Rule("seam-jump", "seam-jump", 1.8, "frame",
          "the picture jumps at once, as at the seam of two windows"),
     Rule("flicker", "flicker", 0.5, "frame", "brightness pulses more than the source's"),
     Rule("colour-cast", "colour-drift", 1.2, "window", "colours are not the source's"),
-    Rule("lost-detail", "detail-kept", 0.75, "window", "fine detail of the source is lost"),
+    Rule("lost-detail", "detail-kept", 0.9, "window", "fine detail of the source is lost"),
     Rule("lost-detail", "detail-gain", 0.9, "window",
          "less detail than a plain resize of the source has"),
     Rule("tile-edges", "tile-edges", 6.7, "window", "straight lines stand in the picture, as between tiles"),
-    Rule("over-sharpened", "overshoot", 1.3, "window", "edges have halos that the source does not have"),
-    Rule("invented-detail", "invented-detail", 6.0, "window", "detail that the source does not support"),
+    Rule("over-sharpened", "overshoot", 1.0, "window", "edges have halos that the source does not have"),
+    Rule("invented-detail", "invented-detail", 3.8, "window", "detail that the source does not support"),
 )  # fmt: skip
 
 

@@ -95,6 +95,14 @@ class Pair:
         return luma_of(larger, self.formats[0].colour)
 
     @cached_property
+    def plain_back(self) -> Plane:
+        """The luma of the plain resize degraded back to the source's size (h, w)."""
+        if self.same_size:
+            return self.luma
+        size = (self.source.width, self.source.height)
+        return np.asarray(cv2.resize(self.plain_luma, size, interpolation=cv2.INTER_AREA))
+
+    @cached_property
     def shift(self) -> Plane:
         """By how many of the source's pixels (x, y) the take's picture stands elsewhere.
 

@@ -22,16 +22,28 @@ _SHARE = 0.25  # of the most moving tile's change: others that are looked at
 
 
 class _Moment:
-    """Small lumas of one frame without their means: brightness belongs to other measures."""
+    """Small lumas of one frame without their means and of the source's contrast.
+
+    Brightness and contrast belong to other measures: a source that flickers is at each moment nearest
+    to the frame that happens to be as bright.
+    """
 
     def __init__(self, pair: Pair) -> None:
         self.index = pair.index
-        self.source, self.take = (_flat(p) for p in (pair.source_small, pair.take_small))
+        self.source, take = (_flat(p) for p in (pair.source_small, pair.take_small))
+        self.contrast = rms(self.source)
+        self.take = _of_contrast(take, self.contrast)
 
 
 def _flat(picture: Plane) -> Plane:
     gray = picture @ np.array([0.2126, 0.7152, 0.0722], np.float32)
     return np.asarray(gray - gray.mean(), np.float32)
+
+
+def _of_contrast(picture: Plane, contrast: float) -> Plane:
+    """A picture brought to a contrast (rms); an empty one stays as it is."""
+    own = rms(picture)
+    return picture if own < 0.2 * contrast else np.asarray(picture * (contrast / max(own, 1e-6)))
 
 
 def _advantage(here: _Moment, other: _Moment) -> tuple[float, Plane] | None:
@@ -40,12 +52,13 @@ def _advantage(here: _Moment, other: _Moment) -> tuple[float, Plane] | None:
     (|T - S|^2 - |T - O|^2) / |S - O|^2, summed over the tiles that move: -1 where T shows S exactly,
     1 where it shows O, about 0 where it tells nothing. None where nothing moves.
     """
-    change = tiles(np.square(here.source - other.source))
+    there = _of_contrast(other.source, here.contrast)
+    change = tiles(np.square(here.source - there))
     moving = change >= max(_LEAST**2, _SHARE * float(change.max()))
     if not moving.any():
         return None
     to_own = tiles(np.square(here.take - here.source))
-    to_other = tiles(np.square(here.take - other.source))
+    to_other = tiles(np.square(here.take - there))
     gain = float((to_own - to_other)[moving].sum() / change[moving].sum())
     return max(-1.0, min(1.0, gain)), np.where(moving, to_own - to_other, 0)
 
@@ -87,7 +100,8 @@ class Order(FrameScorer):
     """Whether each frame shows the moment of its source frame: -1 it does, 1 it shows another's.
 
     (|T-S_t|^2 - |T-S_u|^2) / |S_t-S_u|^2 over moving tiles of 90-line luma, the greatest over u within
-    two frames. Own definition: the projection of the take's error on the source's motion.
+    two frames, all of one contrast. Own definition: the projection of the take's error on the source's
+    motion.
     """
 
     name = "frame-order"
@@ -105,14 +119,15 @@ class _FrozenSession(FrameSession):
         self._last = now
         if pair.before is None or last is None:
             return
-        moved = rms(now.source - last.source)
+        moved = rms(now.source - _of_contrast(last.source, now.contrast))
         if moved >= _LEAST / 4 and _equal(pair.take, pair.before.take):
             self.record(pair.index, 1.0)
             return
         found = _advantage(now, last)
         if found is None:
             return
-        still = 1 - min(1.0, rms(now.take - last.take) / max(moved, 1e-6))
+        held = _of_contrast(last.take, rms(now.take))
+        still = 1 - min(1.0, rms(now.take - held) / max(moved, 1e-6))
         self.record(pair.index, max(0.0, found[0]) * still)
 
 
