@@ -12,7 +12,13 @@ from sqlalchemy.orm import Session
 
 from catalog.commits import record_scores, scores_of
 from catalog.films import LEAST_PREFIX, find_film
-from catalog.models import RestorationRow, RestorationSceneRow, TakeRow, TakeState
+from catalog.models import (
+    RestorationRow,
+    RestorationSceneRow,
+    SelectionRow,
+    TakeRow,
+    TakeState,
+)
 from catalog.restorations import recipe_of, restorations_of, selected_takes
 from restar.errors import UsageError
 from restar.progress import track
@@ -100,7 +106,21 @@ def _take(session: Session, prefix: str) -> TakeRow | None:
 
 
 def _wanting(session: Session, take: TakeRow) -> list[RestorationSceneRow]:
-    query = select(RestorationSceneRow).where(RestorationSceneRow.wanted_take_key == take.take_key)
+    """The scenes that this take stands for: it is selected there, or wanted and nothing is selected."""
+    query = (
+        select(RestorationSceneRow)
+        .outerjoin(
+            SelectionRow,
+            (SelectionRow.restoration_id == RestorationSceneRow.restoration_id)
+            & (SelectionRow.scene_number == RestorationSceneRow.number),
+        )
+        .where(
+            (SelectionRow.take_id == take.id)
+            | SelectionRow.take_id.is_(None)
+            & (RestorationSceneRow.wanted_take_key == take.take_key)
+        )
+        .order_by(RestorationSceneRow.restoration_id, RestorationSceneRow.number)
+    )
     return list(session.scalars(query))
 
 
