@@ -119,7 +119,7 @@ def of_clip(clip: Clip, only: Sequence[str] = ()) -> list[dict[str, Any]]:
 
 
 def run_measure(cache: Path, workers: int, only: Sequence[str]) -> None:
-    """Measure every clip that was not; with `only`, measure these anew and put them into what is there."""
+    """Measure every clip that was not; with `only`, these measures anew, into what is there."""
     folder = cache / "measured"
     folder.mkdir(exist_ok=True)
     wanted = [c for c in clips(cache) if only or not (folder / f"{c.name}.json").exists()]
@@ -162,7 +162,9 @@ def run_thresholds(cache: Path) -> None:
         if not values or not bad:
             print(f"{rule.flag:16} {rule.scorer:16} no faults are made for it")
             continue
-        higher = next(s for r in good for s in r["series"] if s.name == rule.scorer).better == "higher"
+        higher = (
+            next(s for r in good for s in r["series"] if s.name == rule.scorer).better == "higher"
+        )
         values, bad = (values[::-1], bad[::-1]) if higher else (values, bad)
         shown = [round(values[int(q * (len(values) - 1))], 2) for q in (0.5, 0.9, 0.95, 0.98, 1)]
         low = [round(bad[int(q * (len(bad) - 1))], 2) for q in (0, 0.05, 0.1, 0.2, 0.5)]
@@ -185,7 +187,9 @@ def run_rates(cache: Path) -> None:
             hits = sum(bool(flags_at(r) & set(wanted)) for r in takes)
             found.append(f"{_percent(hits, len(takes))} of {len(takes)}")
         wrong = sum(bool(flags_at(r) & set(wanted)) for r in good)
-        print(f"| {fault} | {' or '.join(wanted)} | {' | '.join(found)} | {_percent(wrong, len(good))} |")
+        print(
+            f"| {fault} | {' or '.join(wanted)} | {' | '.join(found)} | {_percent(wrong, len(good))} |"
+        )
     wrong = sum(bool(flags_at(r)) for r in good)
     print(f"\nAny flag on a good take: {_percent(wrong, len(good))}\n")
     print("| good take | takes | flagged |\n| --- | ---: | --- |")

@@ -65,7 +65,7 @@ def accept_take(
 
 
 def candidates(session: Session, scene: RestorationSceneRow) -> dict[str, TakeRow]:
-    """Return a scene's takes in a restoration by role: first, second, plain; only those that are there."""
+    """Return a scene's takes that are there by role: first, second, plain."""
     found = {"first": scene.wanted_take_key or ""}
     jobs = session.scalars(
         select(JobRow)

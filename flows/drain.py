@@ -25,10 +25,7 @@ from catalog.commits import (
 )
 from catalog.jobs import (
     Lease,
-    NewJob,
     claim,
-    dedupe_key,
-    enqueue,
     fail,
     finish,
     hand_back,

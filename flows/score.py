@@ -75,7 +75,7 @@ def score_named(
 
 
 def takes_named(session: Session, name: str) -> list[TakeRow]:
-    """Return the selected takes of a film (by path, accession or id), or the take of a key's beginning."""
+    """Return a film's selected takes (by path, accession or id), or the take of a key's beginning."""
     try:
         film = find_film(session, name)
     except UsageError as error:
@@ -106,7 +106,7 @@ def _take(session: Session, prefix: str) -> TakeRow | None:
 
 
 def _wanting(session: Session, take: TakeRow) -> list[RestorationSceneRow]:
-    """The scenes that this take stands for: it is selected there, or wanted and nothing is selected."""
+    """The scenes that this take stands for (selected, or wanted and nothing is), newest last."""
     query = (
         select(RestorationSceneRow)
         .outerjoin(
@@ -119,7 +119,8 @@ def _wanting(session: Session, take: TakeRow) -> list[RestorationSceneRow]:
             | SelectionRow.take_id.is_(None)
             & (RestorationSceneRow.wanted_take_key == take.take_key)
         )
-        .order_by(RestorationSceneRow.restoration_id, RestorationSceneRow.number)
+        .join(RestorationRow, RestorationRow.id == RestorationSceneRow.restoration_id)
+        .order_by(RestorationRow.opened_at, RestorationRow.id, RestorationSceneRow.number)
     )
     return list(session.scalars(query))
 

@@ -143,7 +143,7 @@ def to_rgb(frame: av.VideoFrame, colour: ColourTags | None = None) -> Signal:
 
 
 def luma_of(frame: av.VideoFrame, colour: ColourTags | None = None) -> Signal:
-    """Return a frame's luma, float32 (h, w), 0..1 (and a little beyond), by the tags that `to_rgb` uses."""
+    """Return a frame's luma, float32 (h, w), 0..1 and a little beyond, by the tags of `to_rgb`."""
     layout = layout_of(frame.format.name)
     tags = _colour(frame, colour or ColourTags())
     if layout.kind == "rgb":

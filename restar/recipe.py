@@ -16,10 +16,10 @@ from restar.errors import RecipeError
 from restar.hashing import sha256_of
 
 __all__ = [
+    "STANDARD_SCORERS",
     "Deliver",
     "Prompt",
     "Recipe",
-    "STANDARD_SCORERS",
     "Restore",
     "Score",
     "Select",

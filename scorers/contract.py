@@ -128,9 +128,7 @@ class ScorerContract:
             session.see(pair)
         return session.finish()
 
-    def pairs_of(
-        self, formats: Formats, indices: Sequence[int], noise: int = 2
-    ) -> Iterator[Pair]:
+    def pairs_of(self, formats: Formats, indices: Sequence[int], noise: int = 2) -> Iterator[Pair]:
         """Pairs at these indices; one knows the pair before it where that is the frame before."""
         last: Pair | None = None
         frames = self.frames(formats, len(indices), noise)

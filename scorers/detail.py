@@ -48,8 +48,8 @@ class DetailKept(FrameScorer):
     <H(T),H(P)> / <H(P),H(P)> over the tenth of pixels with the strongest coarse gradient, P the source
     plainly enlarged to the take's size (a smaller take is brought to the source's), H what is finer than
     a Gaussian of one pixel of the source. A part below 1 is measured against <H(P),H(P)> less the power
-    of noise (by the median of |H(P)| beside edges), so that taking away grain is no loss. Above 1 the take
-    is sharper. Own definition. Every fourth frame.
+    of noise (by the median of |H(P)| beside edges), so that taking away grain is no loss. Above 1 the
+    take is sharper. Own definition. Every fourth frame.
     """
 
     name = "detail-kept"
@@ -92,7 +92,11 @@ class DetailGain(FrameScorer):
     session = _GainSession
 
     def start(self, source: VideoFormat, take: VideoFormat) -> FrameSession:
-        return super().start(source, take) if _larger(source, take) else _Nothing(self.name, self.about)
+        return (
+            super().start(source, take)
+            if _larger(source, take)
+            else _Nothing(self.name, self.about)
+        )
 
 
 class _OvershootSession(FrameSession):
@@ -150,9 +154,7 @@ class InventedDetail(FrameScorer):
     """
 
     name = "invented-detail"
-    about = Metric(
-        "fine detail that the source does not support", "dB", "lower", "to 5: none"
-    )
+    about = Metric("fine detail that the source does not support", "dB", "lower", "to 5: none")
     session = _InventedSession
 
 
@@ -162,7 +164,7 @@ class _TileSession(FrameSession):
         self._across, self._down = _Steps(), _Steps()
 
     def see(self, pair: Pair) -> None:
-        if pair.index % _EVERY or min(pair.luma.shape) < _Steps.LEAST:
+        if pair.index % 2 or min(pair.luma.shape) < _Steps.LEAST:
             return
         added = np.asarray(pair.back - pair.plain_back, np.float32)
         across = self._across.add(added, pair.luma)
@@ -174,9 +176,9 @@ class TileEdges(FrameScorer):
     """Straight lines that stand still in what a take changed, as between tiles: times the usual.
 
     Step between neighbouring columns (and rows) of T less the plain resize, both at the source's size,
-    where the source is flat (less than 6 codes a step over 7 columns), averaged along eighths of the
-    line and over time: the greatest line over the median line + 0.1 code. Own definition. Every
-    fourth frame.
+    where the smoothed source is flat (less than 3 codes a step over 5 columns), averaged along eighths of
+    the line and over time: the greatest line over the median line + 0.1 code. Own definition. Every
+    second frame.
     """
 
     name = "tile-edges"
@@ -191,9 +193,9 @@ class _Steps:
     """
 
     LEAST = 16  # pixels
-    FLAT = 6 / CODES
-    BESIDE = 7  # columns that have to be flat
-    KEPT = 0.75
+    FLAT = 3 / CODES
+    BESIDE = 5  # columns that have to be flat
+    KEPT = 0.9
     SEGMENTS = 8
 
     def __init__(self) -> None:
@@ -202,10 +204,13 @@ class _Steps:
 
     def add(self, residual: Plane, luma: Plane) -> float:
         step = residual[:, 1:] - residual[:, :-1]
-        even = np.abs(luma[:, 1:] - luma[:, :-1]) < self.FLAT
+        smooth = cv2.GaussianBlur(luma, (0, 0), 1.5)
+        even = np.abs(smooth[:, 1:] - smooth[:, :-1]) < self.FLAT
         flat = cv2.erode(even.astype(np.float32), np.ones((1, self.BESIDE), np.float32))
         size = (step.shape[1], self.SEGMENTS)
-        now, weight = (cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in (step * flat, flat))
+        now, weight = (
+            cv2.resize(p, size, interpolation=cv2.INTER_AREA) for p in (step * flat, flat)
+        )
         self._steps = self.KEPT * self._steps + now
         self._weights = self.KEPT * self._weights + weight
         mean = np.where(self._weights > 0.3, self._steps / np.maximum(self._weights, 0.01), 0)
@@ -261,8 +266,6 @@ def _above(pair: Pair) -> Plane:
     if pair.same_size:
         return np.zeros_like(tiles(pair.luma))
     square = cv2.resize(np.square(pair.take_luma), (width, height), interpolation=cv2.INTER_AREA)
-    gx, gy = (
-        cv2.Sobel(pair.back, cv2.CV_32F, *d, ksize=1, scale=0.5) for d in ((1, 0), (0, 1))
-    )
+    gx, gy = (cv2.Sobel(pair.back, cv2.CV_32F, *d, ksize=1, scale=0.5) for d in ((1, 0), (0, 1)))
     slopes = (np.square(gx) + np.square(gy)) / 8
     return tiles(np.maximum(0, square - np.square(pair.back) - slopes))

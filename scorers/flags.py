@@ -19,7 +19,7 @@ WINDOW = 24  # frames over which what belongs to a whole take is averaged
 
 @dataclass(frozen=True)
 class Rule:
-    """When a scorer's series raises a flag: a frame beyond the limit, or the mean of a window of frames."""
+    """When a series raises a flag: a frame beyond the limit, or the mean of a window of frames."""
 
     flag: str
     scorer: str
@@ -37,9 +37,9 @@ RULES = (
     Rule("flicker", "flicker", 0.5, "frame", "brightness pulses more than the source's"),
     Rule("colour-cast", "colour-drift", 1.2, "window", "colours are not the source's"),
     Rule("lost-detail", "detail-kept", 0.9, "window", "fine detail of the source is lost"),
-    Rule("lost-detail", "detail-gain", 0.9, "window",
+    Rule("lost-detail", "detail-gain", 0.95, "window",
          "less detail than a plain resize of the source has"),
-    Rule("tile-edges", "tile-edges", 6.7, "window", "straight lines stand in the picture, as between tiles"),
+    Rule("tile-edges", "tile-edges", 6.7, "window", "straight lines stand in it, as between tiles"),
     Rule("over-sharpened", "overshoot", 1.0, "window", "edges have halos that the source does not have"),
     Rule("invented-detail", "invented-detail", 3.8, "window", "detail that the source does not support"),
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Quality of a take by itself, by pyiqa: members that ask for no source, and one that asks for its weights.
+"""Quality of a take by itself, by pyiqa: what needs no source, and a learned distance to it.
 
 These numbers sort takes and warn; they can't judge. On open opinions of enlarged video NIQE, MUSIQ and
 CLIP-IQA+ prefer the better of two results less often than a coin would: they reward over-sharpening
@@ -92,16 +92,16 @@ class _Pyiqa(FrameScorer):
         return {}
 
     def start(self, source: VideoFormat, take: VideoFormat) -> FrameSession:
-        """Return the measuring of one take; raise PluginError or CheckpointError for what is missing."""
-        network = _network(type(self))
+        """Return the measuring; PluginError or CheckpointError say what is missing."""
+        network = _network(self.name)
         return _PyiqaSession(self.name, self.about, network, self.least, self.paired)
 
 
 class Niqe(_Pyiqa):
     """Distance of a picture's statistics from those of natural pictures (Mittal et al. 2013).
 
-    Parameters of basicsr and iqa-torch (scorers/parameters/NOTICE). It rates the output of a GAN above the
-    truth: never sort by it alone. At least two blocks of 96 x 96 pixels.
+    Parameters of basicsr and iqa-torch (scorers/parameters/NOTICE). It rates the output of a GAN above
+    the truth: never sort by it alone. At least two blocks of 96 x 96 pixels.
     """
 
     name = metric = "niqe"
@@ -126,7 +126,9 @@ class Brisque(_Pyiqa):
     """
 
     name = metric = "brisque"
-    about = _about("distortion of natural statistics", "lower", "about 0 to 100", "Mittal et al. 2012")
+    about = _about(
+        "distortion of natural statistics", "lower", "about 0 to 100", "Mittal et al. 2012"
+    )
 
     @staticmethod
     def options(folder: Path) -> dict[str, Any]:
@@ -140,7 +142,7 @@ class Brisque(_Pyiqa):
 
 
 class Piqe(_Pyiqa):
-    """Block-wise distortion without training (Venkatanath et al. 2015). It rates noise above clean pictures."""
+    """Block-wise distortion (Venkatanath et al. 2015). It rates noise above clean pictures."""
 
     name = metric = "piqe"
     about = _about("distorted blocks", "lower", "0 to 100", "Venkatanath et al. 2015")
@@ -200,7 +202,7 @@ class Maniqa(_Pyiqa):
 
 
 class LpipsToSource(_Pyiqa):
-    """Learned distance between the take degraded back and the source (Zhang et al. 2018, AlexNet, 0.1)."""
+    """Learned distance of the take degraded back (Zhang et al. 2018; AlexNet, version 0.1)."""
 
     name, metric = "lpips-to-source", "lpips"
     about = _about(
@@ -213,8 +215,9 @@ class LpipsToSource(_Pyiqa):
 
 
 @lru_cache(maxsize=8)
-def _network(member: type[_Pyiqa]) -> Any:
-    """The metric's network, made once a process."""
+def _network(name: str) -> Any:
+    """A metric's network, made once a process."""
+    member = next(kind for kind in _Pyiqa.__subclasses__() if kind.name == name)
     needs = [weights_folder() / name for name in member.about.files]
     missing = [path for path in needs if not path.is_file()]
     try:
@@ -279,7 +282,7 @@ def _value(network: Any, pictures: list[NDArray[np.float32]]) -> float | None:
     inputs = [torch.from_numpy(np.ascontiguousarray(p.transpose(2, 0, 1)[None])) for p in pictures]
     try:
         value = float(network(*inputs))
-    except (torch.linalg.LinAlgError, AssertionError):
+    except (RuntimeError, AssertionError):  # a matrix that has no inverse, a picture too small
         return None
     return value if math.isfinite(value) else None
 

@@ -147,7 +147,8 @@ class Pair:
             return None
         one, other = (_eight(p.source_flow_luma) for p in (self, self.before))
         search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
-        return np.asarray(search.calc(one, other, None), np.float32)
+        none = np.empty((0, 0), np.float32)
+        return np.asarray(search.calc(one, other, none), np.float32)
 
 
 def tiles(picture: Plane) -> Plane:
@@ -171,9 +172,7 @@ def at_lines(picture: Plane, lines: int) -> Plane:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _small(
-    frame: av.VideoFrame, video: VideoFormat, like: tuple[int, ...] | None = None
-) -> Plane:
+def _small(frame: av.VideoFrame, video: VideoFormat, like: tuple[int, ...] | None = None) -> Plane:
     if like is None:
         height = min(SMALL_LINES, frame.height)
         width = max(1, round(frame.width * height / frame.height))

@@ -5,7 +5,9 @@ shows the right moment is nearest to its own source frame; noise and restoration
 is, but not which is nearest, since they change all these distances alike.
 """
 
+from abc import abstractmethod
 from collections import deque
+from collections.abc import Sequence
 
 import av
 import numpy as np
@@ -18,14 +20,14 @@ from scorers.session import CODES, FrameScorer, FrameSession, rms
 __all__ = ["Blank", "Frozen", "Order"]
 
 _LEAST = 1.2 / CODES  # rms of a tile's change between frames that counts as motion
-_SHARE = 0.25  # of the most moving tile's change: others that are looked at
+_LEAST_TILES = 3
 
 
 class _Moment:
     """Small lumas of one frame without their means and of the source's contrast.
 
     Brightness and contrast belong to other measures: a source that flickers is at each moment nearest
-    to the frame that happens to be as bright.
+    to the frame that happens to be as bright. `repeats` says that the take's frame is the one before.
     """
 
     def __init__(self, pair: Pair) -> None:
@@ -33,6 +35,7 @@ class _Moment:
         self.source, take = (_flat(p) for p in (pair.source_small, pair.take_small))
         self.contrast = rms(self.source)
         self.take = _of_contrast(take, self.contrast)
+        self.repeats = pair.before is not None and _equal(pair.take, pair.before.take)
 
 
 def _flat(picture: Plane) -> Plane:
@@ -46,30 +49,44 @@ def _of_contrast(picture: Plane, contrast: float) -> Plane:
     return picture if own < 0.2 * contrast else np.asarray(picture * (contrast / max(own, 1e-6)))
 
 
-def _advantage(here: _Moment, other: _Moment) -> tuple[float, Plane] | None:
+def _equal(one: av.VideoFrame, other: av.VideoFrame) -> bool:
+    pairs = zip(planes(planar(one)), planes(planar(other)), strict=True)
+    return all(np.array_equal(a, b) for a, b in pairs)
+
+
+def _advantage(here: _Moment, other: _Moment, usual: Plane) -> tuple[float, Plane] | None:
     """How much nearer `here`'s take is to another moment's source frame than to its own: -1..1.
 
-    (|T - S|^2 - |T - O|^2) / |S - O|^2, summed over the tiles that move: -1 where T shows S exactly,
-    1 where it shows O, about 0 where it tells nothing. None where nothing moves.
+    (|T - S|^2 - |T - O|^2) / |S - O|^2: -1 where T shows S exactly, 1 where it shows O, about 0
+    where it tells nothing. `usual` is what the take changes at any of these moments, and is taken away:
+    a colour cast says nothing of time. The middle one of the tiles that move, weighted by how much they
+    do: dust that a take lost changes a tile or two. None where fewer than three tiles move.
     """
     there = _of_contrast(other.source, here.contrast)
     change = tiles(np.square(here.source - there))
-    moving = change >= max(_LEAST**2, _SHARE * float(change.max()))
-    if not moving.any():
+    moving = change >= _LEAST**2
+    if int(moving.sum()) < _LEAST_TILES:
         return None
-    to_own = tiles(np.square(here.take - here.source))
-    to_other = tiles(np.square(here.take - there))
-    gain = float((to_own - to_other)[moving].sum() / change[moving].sum())
-    return max(-1.0, min(1.0, gain)), np.where(moving, to_own - to_other, 0)
+    shown = here.take - usual
+    gain = tiles(np.square(shown - here.source)) - tiles(np.square(shown - there))
+    parts = gain[moving] / change[moving]
+    order = np.argsort(parts)
+    weights = np.cumsum(np.minimum(change[moving][order], 4 * float(np.median(change[moving]))))
+    middle = float(parts[order][int(np.searchsorted(weights, weights[-1] / 2))])
+    return max(-1.0, min(1.0, middle)), np.where(moving, gain, 0)
 
 
-class _OrderSession(FrameSession):
-    """Judges a frame once the two after it were seen."""
+class _SequenceSession(FrameSession):
+    """Judges a frame among the two before and the two after it."""
 
     def __init__(self, name: str, about: Metric) -> None:
         super().__init__(name, about)
         self._near: deque[_Moment] = deque(maxlen=5)
         self._judged = -1
+
+    @abstractmethod
+    def judge(self, moment: _Moment, near: Sequence[_Moment], usual: Plane) -> None:
+        """Record a frame's value."""
 
     def see(self, pair: Pair) -> None:
         if self._near and self._near[-1].index != pair.index - 1:
@@ -90,8 +107,15 @@ class _OrderSession(FrameSession):
 
     def _judge(self, moment: _Moment) -> None:
         self._judged = moment.index
-        others = [m for m in self._near if 0 < abs(m.index - moment.index) <= 2]
-        found = [a for a in (_advantage(moment, other) for other in others) if a is not None]
+        changes = [m.take - m.source for m in self._near]
+        usual = np.median(changes, axis=0) if len(changes) > 2 else np.zeros_like(changes[0])
+        self.judge(moment, list(self._near), np.asarray(usual, np.float32))
+
+
+class _OrderSession(_SequenceSession):
+    def judge(self, moment: _Moment, near: Sequence[_Moment], usual: Plane) -> None:
+        others = [m for m in near if 0 < abs(m.index - moment.index) <= 2]
+        found = [a for m in others if (a := _advantage(moment, m, usual)) is not None]
         if found:
             self.record(moment.index, *max(found, key=lambda one: one[0]))
 
@@ -99,9 +123,9 @@ class _OrderSession(FrameSession):
 class Order(FrameScorer):
     """Whether each frame shows the moment of its source frame: -1 it does, 1 it shows another's.
 
-    (|T-S_t|^2 - |T-S_u|^2) / |S_t-S_u|^2 over moving tiles of 90-line luma, the greatest over u within
-    two frames, all of one contrast. Own definition: the projection of the take's error on the source's
-    motion.
+    (|T-S_t|^2 - |T-S_u|^2) / |S_t-S_u|^2, the middle of the moving tiles of 90-line luma, the greatest
+    over u within two frames; all of one contrast, and T without the median of T-S over these five
+    frames. Own definition: the projection of the take's error on the source's motion.
     """
 
     name = "frame-order"
@@ -109,31 +133,21 @@ class Order(FrameScorer):
     session = _OrderSession
 
 
-class _FrozenSession(FrameSession):
-    def __init__(self, name: str, about: Metric) -> None:
-        super().__init__(name, about)
-        self._last: _Moment | None = None
-
-    def see(self, pair: Pair) -> None:
-        last, now = self._last, _Moment(pair)
-        self._last = now
-        if pair.before is None or last is None:
+class _FrozenSession(_SequenceSession):
+    def judge(self, moment: _Moment, near: Sequence[_Moment], usual: Plane) -> None:
+        last = next((m for m in near if m.index == moment.index - 1), None)
+        if last is None:
             return
-        moved = rms(now.source - _of_contrast(last.source, now.contrast))
-        if moved >= _LEAST / 4 and _equal(pair.take, pair.before.take):
-            self.record(pair.index, 1.0)
+        moved = rms(moment.source - _of_contrast(last.source, moment.contrast))
+        if moment.repeats and moved >= _LEAST / 4:
+            self.record(moment.index, 1.0)
             return
-        found = _advantage(now, last)
+        found = _advantage(moment, last, usual)
         if found is None:
             return
-        held = _of_contrast(last.take, rms(now.take))
-        still = 1 - min(1.0, rms(now.take - held) / max(moved, 1e-6))
-        self.record(pair.index, max(0.0, found[0]) * still)
-
-
-def _equal(one: av.VideoFrame, other: av.VideoFrame) -> bool:
-    pairs = zip(planes(planar(one)), planes(planar(other)), strict=True)
-    return all(np.array_equal(a, b) for a, b in pairs)
+        held = _of_contrast(last.take, rms(moment.take))
+        still = 1 - min(1.0, rms(moment.take - held) / max(moved, 1e-6))
+        self.record(moment.index, max(0.0, found[0]) * still)
 
 
 class Frozen(FrameScorer):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from media.format import VideoFormat
 from scorers import Grid, Metric, ScoreSeries
-from scorers.pair import Pair, Plane
+from scorers.pair import Pair
 
 __all__ = ["CODES", "FrameScorer", "FrameSession", "rms"]
 
@@ -34,7 +34,7 @@ class FrameSession(ABC):
     def see(self, pair: Pair) -> None:
         """Look at the next pair."""
 
-    def record(self, index: int, value: float, grid: Plane | None = None) -> None:
+    def record(self, index: int, value: float, grid: NDArray[np.floating] | None = None) -> None:
         """Keep a frame's value, and where a grid of tiles is given, which is the worst."""
         value = float(value)
         if not math.isfinite(value):

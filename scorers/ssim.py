@@ -1,4 +1,4 @@
-"""SSIM to the source: whether the structure of a take, brought back to the source's size, is the source's."""
+"""SSIM to the source: whether a take, brought back to the source's size, has the source's structure."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""Timelines of scores as SVG: one line along the film, broken at cuts, with its limit and what was flagged.
+"""Timelines of scores as SVG: a line along the film, broken at cuts, with its limit and its flags.
 
 Drawn by hand because a report is one file that loads nothing. A long film is reduced to the worst
 value of each bin, so that no warning falls between two pixels.

@@ -55,7 +55,8 @@ def heat_svg(heat: Sequence[Sequence[float]], better: str) -> str:
         row, column = divmod(number, columns)
         edge = ' class="worst"' if value == high and high > low else ""
         cells.append(
-            f'<rect{edge} x="{column}" y="{row}" width="1" height="1" fill-opacity="{0.72 * part**2:.2f}"/>'
+            f'<rect{edge} x="{column}" y="{row}" width="1" height="1" '
+            f'fill-opacity="{0.72 * part**2:.2f}"/>'
         )
     return (
         f'<svg class="heat" viewBox="0 0 {columns} {len(heat)}" preserveAspectRatio="none">'

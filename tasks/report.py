@@ -93,7 +93,8 @@ def write_report(
     with track("report", "scenes", len(scenes)) as advance:
         for scene in scenes:
             take, measured = shown[scene.number], scores[scene.number]
-            pictured = take and (scene.flags or (scene.number - 1) % every == 0)
+            wanted = scene.flags or (scene.number - 1) % every == 0
+            pictured = take if wanted else None
             plain = roles[scene.number].get("plain") if scene.flags else None
             rows.append({
                 **_times(film, FrameRange(scene.start, scene.end)),
@@ -105,8 +106,8 @@ def write_report(
                 "flags": scene.flags,
                 "caption": scene.caption or "",
                 "overrides": scene.overrides,
-                "pictures": _pictures(house, film, scene, take, plain) if pictured else None,
-                "map": _map(house, film, scene, take, measured) if pictured else None,
+                "pictures": _pictures(house, film, scene, pictured, plain) if pictured else None,
+                "map": _map(house, film, scene, pictured, measured) if pictured else None,
             })  # fmt: skip
             advance(1)
     info = probe(Path(master.path)) if master and Path(master.path).is_file() else None
@@ -254,4 +255,3 @@ def _template() -> Any:
     environment.filters["number"] = _number
     environment.filters["mib"] = lambda n: f"{n / (1 << 20):.1f} MiB"
     return environment.get_template("report.html")
-

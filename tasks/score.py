@@ -1,7 +1,7 @@
 """Scoring one take: source and take are decoded once, side by side, for all the measures.
 
-Beside every score stands what a plain resize of the same source gets, on a few runs of the same frames, so
-that a number says whether anything was gained. What was measured before is not measured again.
+Beside every score stands what a plain resize of the same source gets, on a few runs of the same
+frames, so that a number says whether anything was gained. What was measured before is not measured again.
 """
 
 import json
@@ -28,7 +28,15 @@ from scorers.flags import RULES, find_flags
 from tasks.house import House, OpenFilm
 from tasks.step import step
 
-__all__ = ["Scored", "check_scoring", "flags_of", "new_scores", "score_take", "series_from", "spread"]
+__all__ = [
+    "Scored",
+    "check_scoring",
+    "flags_of",
+    "new_scores",
+    "score_take",
+    "series_from",
+    "spread",
+]
 
 _RUN = 4  # frames of a run in which a take is held against the plain resize
 _RUNS = 3
@@ -145,7 +153,7 @@ def series_from(house: House, row: ScoreRow) -> ScoreSeries | None:
 
 
 def spread(count: int, wanted: int) -> frozenset[int]:
-    """Return `wanted` of `count` frames, evenly spread; all where `wanted` is 0 or more than there are."""
+    """Return `wanted` of `count` frames, evenly spread; all where that is 0 or too many."""
     if not wanted or wanted >= count:
         return frozenset(range(count))
     return frozenset((2 * i + 1) * count // (2 * wanted) for i in range(wanted))
@@ -175,10 +183,7 @@ class _Bench:
     _last: tuple[Pair | None, Pair | None, Pair | None] = (None, None, None)
 
     def __post_init__(self) -> None:
-        self.seats = [
-            _Seat(m, *(m.start(*self.formats) for _ in range(3)))  # type: ignore[arg-type]
-            for m in self.members
-        ]
+        self.seats = [_Seat(m, *(m.start(*self.formats) for _ in range(3))) for m in self.members]
         self.sampled = spread(self.count, self.wanted)
         starts = (at // 4 * 4 for at in spread(max(1, self.count - _RUN), _runs(self.count)))
         self.runs = frozenset(n for at in starts for n in range(at, min(at + _RUN, self.count)))
@@ -285,7 +290,7 @@ def _earlier(
 
 
 def _trend(series: ScoreSeries) -> float | None:
-    """By how much a score changes from the first to the last frame, along the straight line nearest to it."""
+    """By how much a score changes from first to last frame, along the nearest straight line."""
     count = len(series.frames)
     if count < 3:
         return None

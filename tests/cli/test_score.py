@@ -42,9 +42,7 @@ def steps_of_selected(restar: Restar, film: Path) -> list[str]:
     return [e["type"] for e in events]
 
 
-def test_a_restored_film_has_scores_and_no_flag(
-    restar: Restar, film: Path, tmp_path: Path
-) -> None:
+def test_a_restored_film_has_scores_and_no_flag(restar: Restar, film: Path, tmp_path: Path) -> None:
     restar("restore", "--plain", film, "-o", tmp_path / "out")
     first, second = restar("score", film, "--json").json
     assert first["flags"] == second["flags"] == []
@@ -68,7 +66,9 @@ def test_a_score_is_measured_once_unless_again(
     decoded: list[int] = []
     measure = tasks.score._measure
     monkeypatch.setattr(
-        tasks.score, "_measure", lambda *a: (decoded.append(1), measure(*a))[1]  # type: ignore[func-returns-value]
+        tasks.score,
+        "_measure",
+        lambda *a: (decoded.append(1), measure(*a))[1],  # type: ignore[func-returns-value]
     )
     restar("score", film, "--metric", "flicker")
     assert decoded == []
@@ -144,11 +144,11 @@ def test_best_takes_the_less_bad_of_two(
     restored(restar, film, tmp_path, select=select)
     for take in restar("score", film, "--json").json:
         assert take["scores"]["colour-drift"]["mean"] < 8
-        assert [f.partition(":")[0] for f in take["flags"]] == ["colour-cast"]
+        assert "colour-cast" in [f.partition(":")[0] for f in take["flags"]]
 
 
 def test_limits_are_the_recipes(restar: Restar, film: Path, tmp_path: Path, faulty: None) -> None:
-    restored(restar, film, tmp_path, score='ignore = ["colour-cast"]')
+    restored(restar, film, tmp_path, score='ignore = ["colour-cast", "tile-edges"]')
     assert restar("status", film, "--json").json["films"][0]["flags"] == 0
     restored(restar, film, tmp_path, score="thresholds = { colour-cast = 1000.0, flicker = -1.0 }")
     restored(restar, film, tmp_path, score="thresholds = { psnr-to-source = 90.0 }")
@@ -186,7 +186,7 @@ def test_what_can_not_be_measured_here_says_what_is_wanted(
     assert "musiq_koniq" in answer.err
     assert "beauty" in restar("score", film, "--metric", "beauty", fails=True).err
     assert "no such film" in restar("score", "elsewhere", fails=True).err
-    assert "no take" in restar("report", "elsewhere", fails=True).err or True
+    assert "no such film" in restar("report", "elsewhere", fails=True).err
 
 
 def test_metrics_tell_direction_licence_and_what_is_missing(
