@@ -101,6 +101,7 @@ class DetailGain(FrameScorer):
 
 class _OvershootSession(FrameSession):
     REACH = 2  # pixels of the source
+    SHADE = 17  # pixels over which a take may be lighter or darker all over
     LEAST = 24 / CODES  # contrast that counts as an edge
 
     def see(self, pair: Pair) -> None:
@@ -110,7 +111,9 @@ class _OvershootSession(FrameSession):
         mask = (span > self.LEAST).astype(np.float32)
         if float(mask.mean()) < 0.005:
             return
-        over = np.maximum(0, pair.back - top) + np.maximum(0, bottom - pair.back)
+        shade = cv2.blur(pair.residual, (self.SHADE, self.SHADE))
+        take = pair.back - shade
+        over = np.maximum(0, take - top) + np.maximum(0, bottom - take)
         beyond, contrast = tiles(over * mask), tiles(span * mask)
         grid = 100 * beyond / np.maximum(contrast, 0.01)
         self.record(pair.index, 100 * float(beyond.sum() / contrast.sum()), grid)
@@ -120,7 +123,8 @@ class Overshoot(FrameScorer):
     """Halos: by how much a take passes the source's own lightest and darkest near an edge, in %.
 
     Sum of max(0, T - max S) + max(0, min S - T) over sum of (max S - min S), T at the source's size,
-    max and min over 5 x 5 pixels, where these differ by more than 24 codes. Own definition.
+    without the mean of T - S over 17 x 17 pixels; max and min over 5 x 5, where they differ by more
+    than 24 codes. Own definition.
     """
 
     name = "overshoot"

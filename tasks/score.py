@@ -7,7 +7,7 @@ frames, so that a number says whether anything was gained. What was measured bef
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import av
@@ -246,8 +246,8 @@ def _measure(
 
 def _published(house: House, seat: _Seat, bench: _Bench) -> Scored:
     member = seat.member
-    series, plain = seat.session.finish(), seat.plain.finish()
-    some = series if member.about.sampled else seat.some.finish()
+    series, plain = _finite(seat.session.finish()), _finite(seat.plain.finish())
+    some = series if member.about.sampled else _finite(seat.some.finish())
     content = {
         "frames": series.frames, "values": series.values, "tiles": series.tiles, "heat": series.heat,
     }  # fmt: skip
@@ -273,6 +273,20 @@ def _published(house: House, seat: _Seat, bench: _Bench) -> Scored:
     if member.about.sampled:
         summary["wanted"] = bench.wanted
     return Scored(series, member.algorithm, member.about, summary, sha256)
+
+
+def _finite(series: ScoreSeries) -> ScoreSeries:
+    """What is no number is left out, whatever plug-in it comes from: it would compare with nothing."""
+    kept = [i for i, value in enumerate(series.values) if math.isfinite(value)]
+    if len(kept) == len(series.values):
+        return series
+    return replace(
+        series,
+        frames=tuple(series.frames[i] for i in kept),
+        values=tuple(series.values[i] for i in kept),
+        tiles=tuple(series.tiles[i] for i in kept) if series.tiles else (),
+        heat=(),
+    )
 
 
 def _earlier(

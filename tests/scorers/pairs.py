@@ -1,6 +1,6 @@
 """Pairs of frames for tests of scorers: R'G'B' pictures in, what a session sees out."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -47,14 +47,14 @@ def twice(pictures: Iterable[Picture]) -> list[Picture]:
     ]
 
 
-def pairs(source: Sequence[Picture], take: Sequence[Picture]) -> list[Pair]:
-    """Pairs of 8 bit frames."""
+def pairs(source: Sequence[Picture], take: Sequence[Picture]) -> Iterator[Pair]:
+    """Pairs of 8 bit frames, each made when it is asked for: one forgets the pairs long before it."""
     formats = (video_of(source), video_of(take))
-    made: list[Pair] = []
+    before = None
     for index, pictures in enumerate(zip(source, take, strict=True)):
         frames = [from_rgb(p.clip(0, 1), v) for p, v in zip(pictures, formats, strict=True)]
-        made.append(Pair(index, frames[0], frames[1], formats, made[-1] if made else None))
-    return made
+        before = Pair(index, frames[0], frames[1], formats, before)
+        yield before
 
 
 def video_of(pictures: Sequence[Picture]) -> VideoFormat:
@@ -65,10 +65,6 @@ def video_of(pictures: Sequence[Picture]) -> VideoFormat:
 def scored(member: Scorer, source: Sequence[Picture], take: Sequence[Picture]) -> ScoreSeries:
     """What a scorer says of a take."""
     session = member.start(video_of(source), video_of(take))
-    formats = (video_of(source), video_of(take))
-    before = None
-    for index, pictures in enumerate(zip(source, take, strict=True)):
-        frames = [from_rgb(p.clip(0, 1), v) for p, v in zip(pictures, formats, strict=True)]
-        before = Pair(index, frames[0], frames[1], formats, before)
-        session.see(before)
+    for pair in pairs(source, take):
+        session.see(pair)
     return session.finish()
