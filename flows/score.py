@@ -19,7 +19,13 @@ from catalog.models import (
     TakeRow,
     TakeState,
 )
-from catalog.restorations import recipe_of, restorations_of, selected_takes
+from catalog.restorations import (
+    find_take,
+    recipe_of,
+    restoration_scenes,
+    restorations_of,
+    selected_takes,
+)
 from restar.errors import UsageError
 from restar.progress import track
 from restar.recipe import Score
@@ -83,11 +89,13 @@ def takes_named(session: Session, name: str) -> list[TakeRow]:
         if take is None:
             raise UsageError(f"{error}; and no take's key begins so") from None
         return [take]
-    takes = {
-        take.id: take
-        for restoration in restorations_of(session, film.id)
-        for take in selected_takes(session, restoration.id).values()
-    }
+    takes = {}
+    for restoration in restorations_of(session, film.id):
+        selected = selected_takes(session, restoration.id)
+        for scene in restoration_scenes(session, restoration.id):
+            take = selected.get(scene.number) or find_take(session, scene.wanted_take_key or "")
+            if take is not None:  # selected, or waiting for a person
+                takes[take.id] = take
     if not takes:
         raise UsageError(f"{name}: has no take yet; `restar restore` makes them")
     return sorted(takes.values(), key=lambda take: (take.start, take.id))

@@ -30,6 +30,7 @@ from scorers.session import FrameScorer, FrameSession
 __all__ = [
     "Brisque",
     "ClipIqa",
+    "DistsToSource",
     "IlNiqe",
     "LpipsToSource",
     "Maniqa",
@@ -210,6 +211,19 @@ class LpipsToSource(_Pyiqa):
         "Zhang et al. 2018",
         (f"{_HUB}/LPIPS_v0.1_alex-df73285e.pth", f"{_CHECKPOINTS}/alexnet-owt-7be5be79.pth"),
         "; weights BSD-2-Clause and BSD-3-Clause",
+    )  # fmt: skip
+    paired = True
+
+
+class DistsToSource(_Pyiqa):
+    """Distance of structure and texture of the take degraded back (Ding et al. 2020)."""
+
+    name, metric = "dists-to-source", "dists"
+    about = _about(
+        "fidelity to the source: structure and texture, learned", "lower", "0 to 1",
+        "Ding et al. 2020",
+        (f"{_HUB}/DISTS_weights-f5e65c96.pth", f"{_CHECKPOINTS}/vgg16-397923af.pth"),
+        "; weights MIT and BSD-3-Clause",
     )  # fmt: skip
     paired = True
 

@@ -13,7 +13,8 @@ def series(name: str, values: list[float], **more: object) -> ScoreSeries:
     better = "higher" if rule.flag == "lost-detail" else "lower"
     frames = tuple(range(len(values)))
     return replace(
-        ScoreSeries(name, "codes", better, frames, tuple(values)), **more  # type: ignore[arg-type]
+        ScoreSeries(name, "codes", better, frames, tuple(values)),
+        **more,  # type: ignore[arg-type]
     )
 
 
@@ -56,9 +57,7 @@ def test_a_recipe_sets_limits_and_ignores() -> None:
     psnr = ScoreSeries("psnr-to-source", "dB", "higher", (0, 1), (30.0, 34.0))
     assert find_flags([psnr]) == []
     (found,) = find_flags([psnr], {"psnr-to-source": 33.0})
-    assert found.sentence() == (
-        "psnr-to-source: frames 0-1: its mean of 32 dB is worse than 33"
-    )
+    assert found.sentence() == ("psnr-to-source: frames 0-1: its mean of 32 dB is worse than 33")
     assert find_flags([psnr], {"psnr-to-source": 31.0}) == []
 
 

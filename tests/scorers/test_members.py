@@ -13,7 +13,7 @@ from scorers import Pair, Scorer, scorer
 from scorers.contract import ScorerContract
 from tests.scorers.pairs import VIDEO, moving, scored, twice
 
-WEIGHTS = ("clipiqa", "ilniqe", "lpips-to-source", "maniqa", "musiq", "topiq")
+WEIGHTS = ("clipiqa", "dists-to-source", "ilniqe", "lpips-to-source", "maniqa", "musiq", "topiq")
 PYIQA = ("brisque", "niqe", "piqe")
 PLAIN = tuple(sorted(set(plugin_names("scorers")) - set(WEIGHTS) - set(PYIQA)))
 
