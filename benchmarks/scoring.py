@@ -13,8 +13,8 @@ import time
 from pathlib import Path
 
 from catalog.restorations import selected_takes
-from flows.prepare import Order, prepare
 from flows.drain import drain
+from flows.prepare import Order, prepare
 from media.frames import decode_all, decode_range
 from media.probe import probe
 from restar.recipe import Score, load_recipe

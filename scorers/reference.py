@@ -1,12 +1,11 @@
-"""Measures against a pristine reference, for benchmarks: there the truth is known, in an archive it never is.
+"""Measures against a pristine reference, for benchmarks: in an archive nobody has one.
 
-A reference has the take's size. PSNR and SSIM of luma, E_warp by the reference's flow (DIS-based, so not
-to be compared with figures by a network's flow), VMAF by the libvmaf of the ffmpeg that is installed along;
-LPIPS and DISTS where their weights are (see scorers.noreference).
+A reference has the take's size. PSNR, SSIM, E_warp along the reference's flow (DIS-based, so not to be
+compared with figures by a network's flow), VMAF by the libvmaf of the ffmpeg that is installed along;
+LPIPS and DISTS where their weights are (scorers.noreference).
 """
 
 import json
-import math
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,9 +14,8 @@ from media import ffmpeg
 from restar.errors import MediaError
 from scorers import ScoreSeries, ScoringSession, scorer
 from scorers.pair import Pair
-from scorers.psnr import HIGHEST
 
-__all__ = ["against_reference", "psnr_of_luma", "vmaf"]
+__all__ = ["REFERENCE_SCORERS", "against_reference", "vmaf"]
 
 REFERENCE_SCORERS = ("psnr-to-source", "ssim-to-source", "warp-error")
 
@@ -42,12 +40,6 @@ def against_reference(
         for session in sessions:
             session.see(pair)
     return {series.name: series for series in (session.finish() for session in sessions)}
-
-
-def psnr_of_luma(pair: Pair) -> float:
-    """Return the PSNR of luma in dB, as papers on super-resolution have it; equal pictures have 100."""
-    error = float((pair.residual.astype("f8") ** 2).mean())
-    return HIGHEST if error == 0 else min(HIGHEST, -10 * math.log10(error))
 
 
 def vmaf(reference: Path, take: Path) -> list[float]:

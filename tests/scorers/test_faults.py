@@ -153,7 +153,7 @@ def test_ssim_is_the_published_formula(clean: list[Picture]) -> None:
 
 
 def test_what_follows_does_not_depend_on_pieces(clean: list[Picture]) -> None:
-    """The values of the first frames are the same whether more frames follow, where no later one counts."""
+    """Where no later frame counts, a frame has the same value whether more follow or not."""
     for name in ("psnr-to-source", "ssim-to-source", "blank", "warp-error", "overshoot"):
         part = scored(scorer(name), clean[:8], noisy(clean[:8], 3))
         whole = scored(scorer(name), clean, noisy(clean, 3))

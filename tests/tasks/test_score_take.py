@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -101,7 +102,7 @@ def test_frames_are_spread_evenly(count: int, wanted: int) -> None:
     chosen = sorted(spread(count, wanted))
     assert len(chosen) == (min(count, wanted) or count)
     assert all(0 <= frame < count for frame in chosen)
-    gaps = {b - a for a, b in zip(chosen, chosen[1:], strict=False)}
+    gaps = {b - a for a, b in pairwise(chosen)}
     assert max(gaps, default=1) - min(gaps, default=1) <= 1
 
 
