@@ -39,7 +39,8 @@ from tasks.reportscores import SceneScores, charts, licences, scene_scores
 
 __all__ = ["place_report", "write_report"]
 
-_SHOWN = 48  # scenes with pictures; those of a long film are picked evenly, flagged ones all
+_SHOWN = 48  # scenes with pictures; those of a long film are picked evenly
+_FLAGGED = 120  # flagged scenes with pictures, the first ones
 _HEIGHT = 300  # pixels of a picture
 _NOMINAL = Fraction(25)
 
@@ -89,11 +90,12 @@ def write_report(
     if not any(shown.values()):
         raise UsageError(f"{film.path.name}: has no take yet; `restar restore` makes them")
     every = max(1, -(-len(scenes) // _SHOWN))
-    rows = []
+    rows, flagged = [], 0
     with track("report", "scenes", len(scenes)) as advance:
         for scene in scenes:
             take, measured = shown[scene.number], scores[scene.number]
-            wanted = scene.flags or (scene.number - 1) % every == 0
+            flagged += bool(scene.flags)
+            wanted = (scene.flags and flagged <= _FLAGGED) or (scene.number - 1) % every == 0
             pictured = take if wanted else None
             plain = roles[scene.number].get("plain") if scene.flags else None
             rows.append({

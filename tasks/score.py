@@ -17,6 +17,7 @@ from catalog.models import ScoreRow, TakeRow
 from media.convert import assumed, scaled, to_format
 from media.format import TakeFormat, VideoFormat
 from media.frames import decode_all, decode_range
+from media.pixfmt import layout_of
 from media.probe import probe
 from restar.errors import RecipeError, StoreError, VerificationError
 from restar.plugins import plugin_names
@@ -217,8 +218,11 @@ def plainly(source: av.VideoFrame, video: VideoFormat, take: VideoFormat) -> av.
     """Return a source frame as the restorer `resize` would give it in the take's format."""
     if (source.width, source.height) == (take.width, take.height):
         return to_format(source, take)
+    deep = layout_of(take.pix_fmt).bits >= layout_of(video.pix_fmt).bits
+    at_source_size = replace(take, width=source.width, height=source.height)
+    picture = to_format(source, at_source_size) if deep else source
     siting = assumed(video).chroma_location or "left"
-    return to_format(scaled(source, take.width, take.height, "lanczos", siting), take)
+    return to_format(scaled(picture, take.width, take.height, "lanczos", siting), take)
 
 
 def _runs(count: int) -> int:
