@@ -97,7 +97,9 @@ def measure(source: list[Pair], take: list[Picture], only: Sequence[str]) -> lis
     return [session.finish() for session in sessions]
 
 
-def of_clip(clip: Clip, only: Sequence[str] = ()) -> list[dict[str, Any]]:
+def of_clip(
+    clip: Clip, only: Sequence[str] = (), faults: Sequence[str] = ()
+) -> list[dict[str, Any]]:
     """Measure all takes of a clip: each good one, and each fault in some of them."""
     cv2.setNumThreads(1)
     seed = sum(clip.name.encode())
@@ -105,6 +107,8 @@ def of_clip(clip: Clip, only: Sequence[str] = ()) -> list[dict[str, Any]]:
     made = [(kind, source_pairs(source), take) for kind, source, take in goods(clean, seed)]
     rows = [(kind, "", "", measure(source, take, only)) for kind, source, take in made]
     for number, (fault, put) in enumerate(FAULTS.items()):
+        if faults and fault not in faults:
+            continue
         for strength, word in enumerate(STRENGTHS):
             for turn in range(2 if word == "medium" else 1):
                 kind, source, take = made[(number + seed + 3 * turn + strength) % len(made)]
@@ -118,21 +122,37 @@ def of_clip(clip: Clip, only: Sequence[str] = ()) -> list[dict[str, Any]]:
     ]  # fmt: skip
 
 
-def run_measure(cache: Path, workers: int, only: Sequence[str]) -> None:
+def run_measure(cache: Path, workers: int, only: Sequence[str], faults: Sequence[str] = ()) -> None:
     """Measure every clip that was not; with `only`, these measures anew, into what is there."""
     folder = cache / "measured"
     folder.mkdir(exist_ok=True)
     wanted = [c for c in clips(cache) if only or not (folder / f"{c.name}.json").exists()]
     with ProcessPoolExecutor(workers) as pool:
-        for clip, rows in zip(wanted, pool.map(partial(of_clip, only=only), wanted), strict=True):
+        for clip, rows in zip(
+            wanted, pool.map(partial(of_clip, only=only, faults=faults), wanted), strict=True
+        ):
             path = folder / f"{clip.name}.json"
             if only and path.exists():
-                for row, old in zip(rows, json.loads(path.read_text()), strict=True):
-                    row["series"] += [one for one in old["series"] if one["name"] not in only]
+                rows = _put_into(json.loads(path.read_text()), rows, only)
             part = path.with_suffix(".part")
             part.write_text(json.dumps(rows), encoding="utf-8")
             part.rename(path)
             print(f"{clip.name}: {len(rows)} takes", flush=True)
+
+
+def _put_into(
+    there: list[dict[str, Any]], rows: list[dict[str, Any]], only: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Rows that are there, with what was measured anew in the place of what it was."""
+    waiting = list(rows)
+    for old in there:
+        new = waiting[0] if waiting else {}
+        if all(new.get(k) == old[k] for k in ("good", "fault", "strength")):
+            kept = [one for one in old["series"] if one["name"] not in only]
+            old["series"] = new["series"] + kept
+            waiting.pop(0)
+    assert not waiting, "takes that were measured before are others"
+    return there
 
 
 def measured(cache: Path) -> Iterator[dict[str, Any]]:
@@ -226,9 +246,10 @@ def main() -> None:
     arguments.add_argument("--cache", type=Path, required=True, help="folder of the footage")
     arguments.add_argument("--workers", type=int, default=2)
     arguments.add_argument("--only", nargs="*", default=(), help="measure only these scorers, anew")
+    arguments.add_argument("--faults", nargs="*", default=(), help="with --only: only these faults")
     given = arguments.parse_args()
     if given.what == "measure":
-        run_measure(given.cache, given.workers, tuple(given.only))
+        run_measure(given.cache, given.workers, tuple(given.only), tuple(given.faults))
     elif given.what == "thresholds":
         run_thresholds(given.cache)
     else:

@@ -41,7 +41,7 @@ RULES = (
          "less detail than a plain resize of the source has"),
     Rule("tile-edges", "tile-edges", 6.7, "window", "straight lines stand in it, as between tiles"),
     Rule("over-sharpened", "overshoot", 1.0, "window", "edges have halos that the source does not have"),
-    Rule("invented-detail", "invented-detail", 3.8, "window", "detail that the source does not support"),
+    Rule("invented-detail", "invented-detail", 4.0, "window", "detail that the source does not support"),
 )  # fmt: skip
 
 

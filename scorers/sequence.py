@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 
 import av
+import cv2
 import numpy as np
 
 from media.convert import planar, planes
@@ -19,7 +20,8 @@ from scorers.session import CODES, FrameScorer, FrameSession, rms
 
 __all__ = ["Blank", "Frozen", "Order"]
 
-_LEAST = 1.2 / CODES  # rms of a tile's change between frames that counts as motion
+_GRAIN = 1.2  # pixels of a small luma below which grain is stronger than motion
+_LEAST = 0.6 / CODES  # rms of a tile's change between frames that counts as motion
 _LEAST_TILES = 3
 
 
@@ -40,7 +42,8 @@ class _Moment:
 
 def _flat(picture: Plane) -> Plane:
     gray = picture @ np.array([0.2126, 0.7152, 0.0722], np.float32)
-    return np.asarray(gray - gray.mean(), np.float32)
+    smooth = cv2.GaussianBlur(gray, (0, 0), _GRAIN)
+    return np.asarray(smooth - smooth.mean(), np.float32)
 
 
 def _of_contrast(picture: Plane, contrast: float) -> Plane:
