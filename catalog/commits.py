@@ -48,7 +48,9 @@ __all__ = [
     "commit_scores",
     "commit_take",
     "mark_take_lost",
+    "record_scores",
     "reuse_take",
+    "scores_of",
 ]
 
 
@@ -178,6 +180,21 @@ def commit_scores(
     restoration_id = _restoration(lease)
     lock_restoration(session, restoration_id)
     take = session.scalars(select(TakeRow).where(TakeRow.take_key == take_key)).one()
+    record_scores(session, take, scores)
+    session.execute(
+        update(RestorationSceneRow)
+        .where(
+            RestorationSceneRow.restoration_id == restoration_id,
+            RestorationSceneRow.number == lease.scene_number,
+            RestorationSceneRow.wanted_take_key == take_key,
+        )
+        .values(flags=list(flags))
+    )
+    enqueue_assemble(session, restoration_id)
+
+
+def record_scores(session: Session, take: TakeRow, scores: Sequence[NewScore]) -> None:
+    """Record what was measured on a take, in the place of what the same metric said of it before."""
     for score in scores:
         licence = {"licence": score.licence, "commercial_use": score.commercial_use}
         insert_missing(session, MetricLicenceRow, {"metric": score.metric, **licence}, ["metric"])
@@ -189,16 +206,14 @@ def commit_scores(
         }
         if not insert_missing(session, ScoreRow, {**key, **values}, list(key)):
             session.execute(update(ScoreRow).filter_by(**key).values(**values, scored_at=now()))
-    session.execute(
-        update(RestorationSceneRow)
-        .where(
-            RestorationSceneRow.restoration_id == restoration_id,
-            RestorationSceneRow.number == lease.scene_number,
-            RestorationSceneRow.wanted_take_key == take_key,
-        )
-        .values(flags=list(flags))
+
+
+def scores_of(session: Session, take: TakeRow) -> list[ScoreRow]:
+    """Return a take's scores; of each metric that by the newest algorithm."""
+    rows = session.scalars(
+        select(ScoreRow).where(ScoreRow.take_id == take.id).order_by(ScoreRow.algorithm)
     )
-    enqueue_assemble(session, restoration_id)
+    return list({row.metric: row for row in rows}.values())
 
 
 def commit_master(

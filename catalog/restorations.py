@@ -47,6 +47,7 @@ __all__ = [
     "set_output",
     "set_overrides",
     "set_words",
+    "unselect",
     "want",
 ]
 
@@ -173,7 +174,7 @@ def want(
     if take is not None:
         select_take(session, restoration_id, scene, take, decided_by="restar")
         return False
-    _unselect(session, restoration_id, scene)
+    unselect(session, restoration_id, scene)
     restoration.state = RestorationState.OPEN
     session.flush()
     payload = {"take_key": take_key, "spec": spec.to_json(), **needs.to_json()}
@@ -328,7 +329,8 @@ def _scene(session: Session, restoration_id: str, number: int) -> RestorationSce
     return row
 
 
-def _unselect(session: Session, restoration_id: str, scene: int) -> None:
+def unselect(session: Session, restoration_id: str, scene: int) -> None:
+    """Take back what the rule `first` selected; what a person or another rule chose stays."""
     session.execute(
         delete(SelectionRow).where(
             SelectionRow.restoration_id == restoration_id,

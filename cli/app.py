@@ -4,7 +4,19 @@ from typing import Annotated
 
 import typer
 
-from cli import agent, caption, events, preview, recipes, restore, roundtrip, shots, status
+from cli import (
+    agent,
+    caption,
+    events,
+    preview,
+    recipes,
+    report,
+    restore,
+    roundtrip,
+    score,
+    shots,
+    status,
+)
 from cli.degrade import degrade
 from cli.doctor import doctor
 from cli.parity import parity
@@ -52,6 +64,10 @@ app.command("events", rich_help_panel=_LOOK)(events.events)
 app.command("jobs", rich_help_panel=_LOOK)(agent.jobs)
 app.command("agents", rich_help_panel=_LOOK)(agent.agents)
 app.command("cost", rich_help_panel=_LOOK)(agent.cost)
+app.command("score", rich_help_panel=_LOOK)(score.score)
+app.command("report", rich_help_panel=_LOOK)(report.report)
+app.command("choose", rich_help_panel=_RUN)(score.choose)
+app.command("metrics", rich_help_panel=_LOOK)(score.metrics)
 app.command("recipes", rich_help_panel=_LOOK)(recipes.recipes)
 app.command("roundtrip", rich_help_panel=_CARE)(roundtrip.roundtrip)
 app.add_typer(weights, name="weights", rich_help_panel=_CARE)

@@ -97,17 +97,25 @@ def _show_scenes(scenes: list[dict[str, Any]]) -> None:
 
     shown = table("Scenes", "scene", "frames", "take", "seconds", "scores", "flags", "problem")
     for scene in scenes:
-        scores = ", ".join(
-            f"{name} {'n/a' if one['mean'] is None else format(one['mean'], '.2f')}"
-            for name, one in scene["scores"].items()
-        )
+        scores = _scores(scene["scores"])
         shown.add_row(
             str(scene["scene"]),
             f"{scene['start']}-{scene['end'] - 1}",
             (scene["take_key"] or "")[:12],
             "" if scene["seconds"] is None else f"{scene['seconds']:.1f}",
             scores,
-            ", ".join(scene["flags"]),
+            ", ".join(flag.partition(":")[0] for flag in scene["flags"]),
             escape(scene["error"] or ""),
         )
     Console().print(shown)
+
+
+def _scores(scores: dict[str, Any]) -> str:
+    """The first score in words, and how many more `restar score` shows."""
+    if not scores:
+        return ""
+    name = "psnr-to-source" if "psnr-to-source" in scores else min(scores)
+    mean, unit = scores[name]["mean"], scores[name].get("unit", "")
+    shown = f"{name} {'n/a' if mean is None else f'{mean:.2f} {unit}'}"
+    more = len(scores) - 1
+    return f"{shown} (+{more}: restar score)" if more else shown

@@ -16,19 +16,20 @@ from sqlalchemy.orm import Session
 from catalog.agents import count_work, record_environment
 from catalog.base import JobKind, JobState
 from catalog.commits import (
-    NewScore,
     NewTake,
     commit_caption,
     commit_scores,
     commit_take,
     reuse_take,
+    scores_of,
 )
-from catalog.jobs import Lease, NewJob, dedupe_key, enqueue, finish, job_counts
+from catalog.jobs import Lease, finish, job_counts
 from catalog.models import RestorationRow, RestorationSceneRow, TakeRow
 from catalog.restorations import find_take, restoration_scene, restoration_scenes
 from flows.bench import DRAINED, Bench, Drained, Ready, Shift, Trade
+from flows.choose import choose
 from flows.leases import Leases
-from flows.prepare import want_scene
+from flows.prepare import queue_score, want_scene
 from flows.stop import Interrupted, Stop
 from restar.errors import LeaseLost, StoreError
 from restar.log import about
@@ -42,7 +43,7 @@ from tasks.guard import guard_take, guard_wanted
 from tasks.house import House, OpenFilm
 from tasks.plan import plan_restoration
 from tasks.restore import MadeTake, TakeInWork, decoded, restore_scene
-from tasks.score import flags_of, score_take
+from tasks.score import flags_of, new_scores, score_take
 
 __all__ = ["DRAINED", "Drained", "Shift", "drain", "work"]
 
@@ -153,7 +154,7 @@ def _commit(bench: Bench, ready: Ready, made: MadeTake) -> None:
             agent_id=house.agent_id,
             gpu_seconds=made.model_seconds if bench.shift.device else 0.0,
         )
-        _queue_score(session, lease, key, recipe)
+        _score_again(session, lease, key, recipe)
         commit_take(session, lease, take, agent=house.who)
         count_work(session, house.agent_id, frames=scene.end - scene.start,
                    seconds=made.seconds, model=bench.model)  # fmt: skip
@@ -173,7 +174,7 @@ def _reuse(bench: Bench, ready: Ready) -> None:
         if reuse_take(session, lease, key) is None:
             raise StoreError(f"take {key[:12]}: was lost at this moment; run it again")
         if recipe is not None:
-            _queue_score(session, lease, key, recipe)
+            _score_again(session, lease, key, recipe)
 
     bench.leases.commit(lease, record)
     bench.done(lease.kind)
@@ -208,18 +209,18 @@ def _score(bench: Bench, lease: Lease, film: OpenFilm) -> None:
         with house.catalog.begin() as session:
             finish(session, lease)
         return
-    scored = score_take(house, film, take, wanted, number=lease.scene_number or 0)
-    scores = [
-        NewScore(metric=one.metric, summary=one.summary, series_sha256=one.series_sha256)
-        for one in scored
-    ]
-    flags = flags_of(scored, wanted)
+    with house.catalog.read() as session:
+        known = scores_of(session, take)
+    scored = score_take(house, film, take, wanted, number=lease.scene_number or 0, known=known)
+    flags = flags_of((one.series for one in scored), wanted, take.start)
+    scores = new_scores(scored)
     if guard_wanted(recipe):
         teller = Teller(house, film, recipe, plan_restoration(film, recipe), bench.members)
         guarded = guard_take(teller, _scene(house, lease), take)
         scores.append(guarded.score)
         flags += guarded.flags
     with house.catalog.begin() as session:
+        choose(session, house, film, lease, take, flags)
         commit_scores(session, lease, key, scores, flags=flags)
 
 
@@ -246,19 +247,10 @@ def _caption(bench: Bench, lease: Lease, film: OpenFilm) -> None:
         )  # fmt: skip
 
 
-def _queue_score(session: Session, lease: Lease, key: str, recipe: Recipe) -> None:
+def _score_again(session: Session, lease: Lease, key: str, recipe: Recipe) -> None:
     """In the take's own transaction and before its commit, so that the assembly waits for it."""
-    if not recipe.score.scorers and not guard_wanted(recipe):
-        return
-    job = NewJob(
-        JobKind.SCORE,
-        dedupe_key(JobKind.SCORE, str(lease.restoration_id), key),
-        restoration_id=lease.restoration_id,
-        film_id=lease.film_id,
-        scene_number=lease.scene_number,
-        payload={"take_key": key},
-    )
-    enqueue(session, job, reopen=True)
+    scene = session.get_one(RestorationSceneRow, (lease.restoration_id, lease.scene_number))
+    queue_score(session, scene, str(lease.film_id), key, recipe, reopen=True)
 
 
 def _is_there(house: House, lease: Lease) -> bool:

@@ -185,6 +185,15 @@ def _leased(house: House, restoration_id: str) -> bool:
 def _incomplete(house: House, restoration_id: str) -> IncompleteError:
     with house.catalog.read() as session:
         failed = failed_jobs(session, restoration_id)
+        takes = selected_takes(session, restoration_id)
+        scenes = restoration_scenes(session, restoration_id)
+    waiting = [scene for scene in scenes if scene.number not in takes and scene.flags]
+    if waiting and not failed:
+        return IncompleteError(
+            f"scenes {format_scenes(scene.number for scene in waiting)} wait for a person "
+            f"({waiting[0].flags[0]}); look with `restar report FILM`, decide with `restar choose "
+            "FILM`, and run the same command again"
+        )
     numbers = format_scenes(job.scene_number for job in failed if job.scene_number)
     reason = failed[0].error if failed else "no take"
     where = f"scenes {numbers}" if numbers else "the restoration"

@@ -26,6 +26,7 @@ from catalog.restorations import (
     set_output,
     set_overrides,
     set_words,
+    unselect,
     want,
 )
 from catalog.shots import latest_shot_list
@@ -37,14 +38,24 @@ from restar.spec import Spec, take_key
 from restar.timeline import FrameRange, format_scenes
 from tasks.assemble import claim_place, master_path
 from tasks.caption import Teller, Words
+from tasks.guard import guard_wanted
 from tasks.house import House, OpenFilm, open_film, place, process_is_alive
 from tasks.ingest import ingest
 from tasks.plan import Plan, plan_restoration, spec_of
+from tasks.score import check_scoring
 from tasks.shots import shots_of
 
 __all__ = [
-    "Order", "Prepared", "open_for", "prepare", "record_words", "take_back_dead_work", "want_scene",
-]  # fmt: skip
+    "Order",
+    "Prepared",
+    "hold_back",
+    "open_for",
+    "prepare",
+    "queue_score",
+    "record_words",
+    "take_back_dead_work",
+    "want_scene",
+]
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,7 @@ def prepare(house: House, path: Path, order: Order) -> Prepared:
 
     Raises MediaError, RecipeError or StoreError before anything is queued.
     """
+    check_scoring(order.recipe.score)
     film_id = ingest(
         house, path=path, identifiers=order.identifiers, allow_damaged=order.allow_damaged
     )
@@ -156,9 +168,12 @@ def want_scene(
     plan: Plan,
     recipe: Recipe,
 ) -> bool:
-    """Say what take a scene, whose prompt is known, should have; return whether it has to be made."""
+    """Say what take a scene, whose prompt is known, should have; return whether it has to be made.
+
+    One that is there is scored for this restoration, whose limits may be others than when it was made.
+    """
     spec, key = _wanted(restoration.film_id, scene, plan, recipe, scene.prompt or "")
-    return want(
+    made = want(
         session,
         restoration.id,
         scene.number,
@@ -169,6 +184,40 @@ def want_scene(
         max_attempts=house.settings.max_attempts,
         needs=plan.needs,
     )
+    if not made:
+        queue_score(session, scene, restoration.film_id, key, recipe)
+        hold_back(session, restoration.id, scene.number, recipe)
+    return made
+
+
+def queue_score(
+    session: Session,
+    scene: RestorationSceneRow,
+    film_id: str,
+    key: str,
+    recipe: Recipe,
+    *,
+    reopen: bool = False,
+) -> None:
+    """Queue the scoring of a take for a restoration, where its recipe has scorers; once, or `reopen`."""
+    if not recipe.score.scorers and not guard_wanted(recipe):
+        return
+    job = NewJob(
+        JobKind.SCORE,
+        dedupe_key(JobKind.SCORE, scene.restoration_id, key),
+        restoration_id=scene.restoration_id,
+        film_id=film_id,
+        scene_number=scene.number,
+        payload={"take_key": key},
+    )
+    enqueue(session, job, reopen=reopen)
+
+
+def hold_back(session: Session, restoration_id: str, number: int, recipe: Recipe) -> None:
+    """Under the rule `ask` a flagged take is not selected, unless a person has decided so."""
+    scene = session.get_one(RestorationSceneRow, (restoration_id, number))
+    if recipe.select.rule == "ask" and scene.flags:
+        unselect(session, restoration_id, number)
 
 
 def take_back_dead_work(house: House) -> None:

@@ -43,6 +43,8 @@ __all__ = [
     "from_rgb",
     "full_range",
     "lossless_equivalent",
+    "luma_of",
+    "luma_only",
     "planar",
     "planes",
     "scaled",
@@ -140,6 +142,29 @@ def to_rgb(frame: av.VideoFrame, colour: ColourTags | None = None) -> Signal:
     return np.clip(_to_rgb(parts, layout, tags), 0, 1)
 
 
+def luma_of(frame: av.VideoFrame, colour: ColourTags | None = None) -> Signal:
+    """Return a frame's luma, float32 (h, w), 0..1 and a little beyond, by the tags of `to_rgb`."""
+    layout = layout_of(frame.format.name)
+    tags = _colour(frame, colour or ColourTags())
+    if layout.kind == "rgb":
+        return _from_rgb(to_rgb(frame, tags), layout._replace(kind="gray"), ColourTags("bt709"))[0]
+    offset, span = _quantised(layout, 0, tags.range)
+    luma = planes(planar(frame))[0].astype(np.float32)
+    luma -= np.float32(offset)
+    luma *= np.float32(1 / span)
+    return luma
+
+
+def luma_only(frame: av.VideoFrame) -> av.VideoFrame:
+    """Return the luma samples of a Y'CbCr or gray frame as a gray one, an RGB frame as it is."""
+    layout = layout_of(frame.format.name)
+    if layout.kind != "yuv":
+        return frame
+    gray = av.VideoFrame(frame.width, frame.height, _gray(layout.bits))
+    planes(gray)[0][:] = planes(planar(frame))[0]
+    return _tagged(gray, frame, _colour(frame, ColourTags()))
+
+
 def from_rgb(array: NDArray[np.floating], video: VideoFormat) -> av.VideoFrame:
     """Return R'G'B' (h, w, 3) in 0..1 as a frame of `video`'s pixel format, rounded to nearest."""
     layout, tags = layout_of(video.pix_fmt), assumed(video)
@@ -169,7 +194,7 @@ def scaled(
         result = _scale(picture, width, height, picture.format.name, kernel, places)
         return _tagged(result, frame, format_of(frame).colour)
     result = av.VideoFrame(width, height, picture.format.name)
-    gray = "gray" if layout.bits == 8 else f"gray{layout.bits}le"
+    gray = _gray(layout.bits)
     for samples, target in zip(planes(picture), planes(result), strict=True):
         plane = av.VideoFrame(frame.width, frame.height, gray)
         planes(plane)[0][:] = samples
@@ -244,6 +269,10 @@ def _requantised(
         table = np.clip(np.rint(values), 0, top).astype(wanted.dtype)
         np.take(table, samples, out=wanted, mode="clip")
     return _tagged(_repacked(result, target.pix_fmt), frame, there)
+
+
+def _gray(bits: int) -> str:
+    return "gray" if bits == 8 else f"gray{bits}le"
 
 
 def _empty(video: VideoFormat) -> av.VideoFrame:

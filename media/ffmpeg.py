@@ -37,15 +37,19 @@ def file_url(path: Path) -> str:
 
 
 def start(
-    arguments: Sequence[str], stdin: int | IO[bytes] | None = None, stdout: int | None = None
+    arguments: Sequence[str],
+    stdin: int | IO[bytes] | None = None,
+    stdout: int | None = None,
+    folder: Path | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start ffmpeg, quiet but for errors, which `finish` reads."""
+    """Start ffmpeg (in `folder`), quiet but for errors, which `finish` reads."""
     argv = [ffmpeg_program(), "-hide_banner", "-nostats", "-v", "error", *arguments]
     return subprocess.Popen(
         argv,
         stdin=subprocess.DEVNULL if stdin is None else stdin,
         stdout=subprocess.DEVNULL if stdout is None else stdout,
         stderr=subprocess.PIPE,
+        cwd=folder,
     )
 
 
@@ -60,9 +64,9 @@ def finish(process: subprocess.Popen[bytes], doing: str) -> str:
     return text
 
 
-def run(arguments: Sequence[str], doing: str) -> str:
-    """Run ffmpeg to its end; return its standard output as text."""
-    process = start(arguments, stdout=subprocess.PIPE)
+def run(arguments: Sequence[str], doing: str, folder: Path | None = None) -> str:
+    """Run ffmpeg (in `folder`) to its end; return its standard output as text."""
+    process = start(arguments, stdout=subprocess.PIPE, folder=folder)
     stdout, stderr = process.communicate()
     if process.returncode:
         text = stderr.decode("utf-8", "replace").strip()

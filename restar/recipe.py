@@ -25,6 +25,7 @@ from restar.hashing import sha256_of
 from restar.prompt import FIELDS
 
 __all__ = [
+    "STANDARD_SCORERS",
     "Deliver",
     "Prompt",
     "Recipe",
@@ -120,21 +121,49 @@ class Prompt(_Section):
         return template
 
 
-class Score(_Section):
-    """What is measured on a take, and from where on it is flagged."""
+# The scorers that need no weights and by which flags are raised, and the two of fidelity.
+STANDARD_SCORERS = (
+    "psnr-to-source", "ssim-to-source", "blank", "frozen", "frame-order", "seam-jump", "flicker",
+    "warp-error", "colour-drift", "detail-kept", "detail-gain", "overshoot", "tile-edges",
+    "invented-detail",
+)  # fmt: skip
 
-    scorers: tuple[Name, ...] = Field(default=("psnr-to-source",), max_length=32)
+
+class Score(_Section):
+    """What is measured on a take, and from where on it is flagged (docs/scores.md)."""
+
+    scorers: tuple[Name, ...] = Field(
+        default=STANDARD_SCORERS, max_length=64, description="See `restar metrics`; [] = none."
+    )
+    frames: int = Field(
+        default=5,
+        ge=0,
+        le=100_000,
+        description="Frames of a scene, evenly spread, that dear measures see; 0 = all.",
+    )
     thresholds: dict[str, float] = Field(
         default_factory=dict,
-        description="Flag a take whose mean is worse than this; one number per scorer.",
+        description="Limit of a flag, or of a scorer's mean, in the place of restar's own.",
+    )
+    ignore: tuple[Name, ...] = Field(
+        default=(), max_length=64, description="Flags that are not raised."
     )
 
 
 class Select(_Section):
     """Which take of a scene goes into the master."""
 
-    rule: Literal["first"] = Field(
-        default="first", description="first = the take that the recipe asks for, as it is made."
+    rule: Literal["first", "best", "ask"] = Field(
+        default="first",
+        description="first = the take as it is made, flags only warn; best = of first and second "
+        "try the one with fewer flags, then the better by `by`; ask = a flagged take waits for a "
+        "person, with a plain resize beside it.",
+    )
+    by: Name = Field(default="psnr-to-source", description="Scorer by which `best` chooses.")
+    second_try: dict[str, Option] = Field(
+        default_factory=dict,
+        description="Options of the last step (and `seed`) for another try where the first is "
+        "flagged; {} = none.",
     )
 
 

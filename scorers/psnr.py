@@ -13,14 +13,16 @@ import numpy as np
 
 from media.convert import deepest, planes, scaled, to_format
 from media.format import VideoFormat
-from scorers import ScoreSeries
+from scorers import Metric
+from scorers.pair import Pair, tiles
+from scorers.session import FrameScorer, FrameSession
 
 __all__ = ["HIGHEST", "PsnrSession", "PsnrToSource"]
 
 HIGHEST = 100.0
 
 
-class PsnrToSource:
+class PsnrToSource(FrameScorer):
     """PSNR in dB of each frame, over all samples of all planes but alpha, as ffmpeg's `psnr` has it.
 
     Both pictures are compared in 16 bit (less where a subsampling has no deeper format) and in the
@@ -29,39 +31,31 @@ class PsnrToSource:
     """
 
     name = "psnr-to-source"
-    algorithm = 1
+    about = Metric(
+        "fidelity to the source: the take degraded back against it", "dB", "higher", "0 to 100",
+        source="ffmpeg's psnr filter",
+    )  # fmt: skip
 
     def start(self, source: VideoFormat, take: VideoFormat) -> "PsnrSession":
         """Return the measuring of one take."""
-        return PsnrSession(source)
+        return PsnrSession(self.name, self.about, source)
 
 
-class PsnrSession:
-    """The measuring of one take: holds two frames at a time, and a number for each that it saw."""
+class PsnrSession(FrameSession):
+    """The measuring of one take; the worst tile is that of luma."""
 
-    def __init__(self, source: VideoFormat) -> None:
+    def __init__(self, name: str, about: Metric, source: VideoFormat) -> None:
+        super().__init__(name, about)
         self._target = replace(source, pix_fmt=deepest(source.pix_fmt))
-        self._frames: list[int] = []
-        self._values: list[float] = []
 
-    def see(self, index: int, source: av.VideoFrame, take: av.VideoFrame) -> None:
+    def see(self, pair: Pair) -> None:
         """Measure a pair of frames."""
-        wanted = to_format(source, self._target)
-        got = to_format(take, self._target)
-        if (got.width, got.height) != (source.width, source.height):
-            got = scaled(got, source.width, source.height, "area")
-        self._frames.append(index)
-        self._values.append(_psnr(wanted, got))
-
-    def finish(self) -> ScoreSeries:
-        """Return the series; empty where no frame was seen."""
-        return ScoreSeries(
-            name=PsnrToSource.name,
-            unit="dB",
-            better="higher",
-            frames=tuple(self._frames),
-            values=tuple(self._values),
-        )
+        wanted = to_format(pair.source, self._target)
+        got = to_format(pair.take, self._target)
+        if not pair.same_size:
+            got = scaled(got, wanted.width, wanted.height, "area")
+        errors = np.maximum(tiles(np.square(pair.residual)), 10 ** (-HIGHEST / 10))
+        self.record(pair.index, _psnr(wanted, got), -10 * np.log10(errors))
 
 
 def _psnr(one: av.VideoFrame, other: av.VideoFrame) -> float:

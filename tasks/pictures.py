@@ -1,5 +1,6 @@
 """Small pictures of frames for people: in their display shape, as JPEG, side by side."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 
 import av
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from media.convert import to_rgb
 from media.format import VideoFormat
 
-__all__ = ["Picture", "beside", "jpeg", "small_picture"]
+__all__ = ["Picture", "beside", "heat_svg", "jpeg", "small_picture"]
 
 Picture = NDArray[np.uint8]
 _BAND = 26  # pixels of a label
@@ -40,3 +41,24 @@ def jpeg(picture: Picture, quality: int = 88) -> bytes:
     done, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
     assert done  # noqa: S101  a picture in memory always encodes
     return data.tobytes()
+
+
+def heat_svg(heat: Sequence[Sequence[float]], better: str) -> str:
+    """Return tiles as an SVG to lie over a picture: the worse a tile, the redder, the worst framed."""
+    sign = -1 if better == "higher" else 1
+    values = [sign * value for row in heat for value in row]
+    low, high = min(values), max(values)
+    columns = len(heat[0])
+    cells = []
+    for number, value in enumerate(values):
+        part = (value - low) / (high - low) if high > low else 0.0
+        row, column = divmod(number, columns)
+        edge = ' class="worst"' if value == high and high > low else ""
+        cells.append(
+            f'<rect{edge} x="{column}" y="{row}" width="1" height="1" '
+            f'fill-opacity="{0.72 * part**2:.2f}"/>'
+        )
+    return (
+        f'<svg class="heat" viewBox="0 0 {columns} {len(heat)}" preserveAspectRatio="none">'
+        f"{''.join(cells)}</svg>"
+    )

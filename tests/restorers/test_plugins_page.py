@@ -58,13 +58,13 @@ def test_its_members_are_found_by_name(installed: tuple[Path, dict[str, str]]) -
     code = (
         "from captioners import captioner; from restorers import restorer; "
         "from scorers import scorer; "
-        "print(restorer('levels').name, captioner('brightness').name, scorer('flicker').name)"
+        "print(restorer('levels').name, captioner('brightness').name, scorer('pulse').name)"
     )
     ran = subprocess.run(
         [sys.executable, "-c", code],
         cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
-    assert ran.stdout.split() == ["levels", "brightness", "flicker"]
+    assert ran.stdout.split() == ["levels", "brightness", "pulse"]
 
 
 def test_its_recipe_is_one() -> None:

@@ -4,12 +4,11 @@ import itertools
 import math
 from dataclasses import replace
 
-import av
 import numpy as np
 import pytest
 
 from media.format import VideoFormat
-from scorers import ScoreSeries
+from scorers import Pair, ScoreSeries
 from scorers.contract import PAIRS, ScorerContract
 from scorers.psnr import PsnrSession, PsnrToSource
 
@@ -63,9 +62,9 @@ class Restless(Session):
 
 
 class Scribbling(Session):
-    def see(self, index: int, source: av.VideoFrame, take: av.VideoFrame) -> None:
-        np.frombuffer(memoryview(take.planes[0]), np.uint8)[:2] ^= 255
-        super().see(index, source, take)
+    def see(self, pair: Pair) -> None:
+        np.frombuffer(memoryview(pair.take.planes[0]), np.uint8)[:2] ^= 255
+        super().see(pair)
 
 
 class Mixing(PsnrToSource):
@@ -76,14 +75,14 @@ class Mixing(PsnrToSource):
 
     def start(self, source: VideoFormat, take: VideoFormat) -> PsnrSession:
         if self.session is None or len(self.session.finish().frames) >= 5:
-            self.session = PsnrSession(source)
+            self.session = PsnrSession(self.name, self.about, source)
         return self.session
 
 
 def scorer_of(session: type[PsnrSession]) -> PsnrToSource:
     class Wrong(PsnrToSource):
         def start(self, source: VideoFormat, take: VideoFormat) -> PsnrSession:
-            return session(source)
+            return session(self.name, self.about, source)
 
     return Wrong()
 

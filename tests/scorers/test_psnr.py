@@ -11,7 +11,7 @@ from av.filter import Graph
 from media.convert import deepest, from_rgb, planes, scaled, to_format
 from media.format import ColourTags, VideoFormat
 from media.synthetic import moving_pictures
-from scorers import scorer
+from scorers import Pair, scorer
 from scorers.contract import PAIRS, ScorerContract
 from scorers.psnr import HIGHEST, PsnrToSource
 
@@ -26,7 +26,7 @@ class TestContract(ScorerContract):
 
 def psnr(source: av.VideoFrame, take: av.VideoFrame, video: VideoFormat = SOURCE) -> float:
     session = PsnrToSource().start(video, video)
-    session.see(0, source, take)
+    session.see(Pair(0, source, take, (video, video)))
     (value,) = session.finish().values
     return value
 

@@ -1,0 +1,63 @@
+"""Measures against a pristine reference, for benchmarks: in an archive nobody has one.
+
+A reference has the take's size. PSNR, SSIM, E_warp along the reference's flow (DIS-based, so not to be
+compared with figures by a network's flow), VMAF by the libvmaf of the ffmpeg that is installed along;
+LPIPS and DISTS where their weights are (scorers.noreference).
+"""
+
+import json
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from media import ffmpeg
+from restar.errors import MediaError
+from scorers import ScoreSeries, ScoringSession, scorer
+from scorers.pair import Pair
+
+__all__ = ["REFERENCE_SCORERS", "against_reference", "vmaf"]
+
+REFERENCE_SCORERS = ("psnr-to-source", "ssim-to-source", "warp-error")
+
+
+def against_reference(
+    pairs: Iterable[Pair], names: Iterable[str] = REFERENCE_SCORERS
+) -> dict[str, ScoreSeries]:
+    """Return what scorers say of takes beside their reference, which stands in the source's place.
+
+    Raises MediaError where the sizes differ: a reference is not scaled. "warp-error" is then E_warp of
+    the take less that of the reference, along the reference's motion.
+    """
+    sessions: list[ScoringSession] = []
+    for pair in pairs:
+        if not pair.same_size:
+            raise MediaError(
+                f"a take of {pair.take.width}x{pair.take.height} has no reference of "
+                f"{pair.source.width}x{pair.source.height}; give one of the same size"
+            )
+        if not sessions:
+            sessions = [scorer(name).start(*pair.formats) for name in names]
+        for session in sessions:
+            session.see(pair)
+    return {series.name: series for series in (session.finish() for session in sessions)}
+
+
+def vmaf(reference: Path, take: Path) -> list[float]:
+    """Return VMAF of each frame (Netflix's model v0.6.1, 0 to 100), by ffmpeg's libvmaf.
+
+    Both films have the same size and as many frames. Raises MediaError where this ffmpeg has no
+    libvmaf, or can't read one of them.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "vmaf.json"
+        graph = (
+            "[0:v]settb=1/1000,setpts=N[take];[1:v]settb=1/1000,setpts=N[reference];"
+            f"[take][reference]libvmaf=log_fmt=json:log_path={log.name}"
+        )
+        arguments = [
+            "-i", ffmpeg.file_url(take), "-i", ffmpeg.file_url(reference),
+            "-lavfi", graph, "-f", "null", "-",
+        ]  # fmt: skip
+        ffmpeg.run(arguments, f"VMAF of {take.name}", folder=Path(folder))
+        data = json.loads(log.read_text(encoding="utf-8"))
+    return [float(frame["metrics"]["vmaf"]) for frame in data["frames"]]
