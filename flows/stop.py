@@ -80,11 +80,14 @@ class Stop:
 
     @contextmanager
     def watching(self, last_resort: Callable[[], None]) -> Iterator[None]:
-        """Take the signals inside the block, which is the main thread's.
+        """Take the signals inside the block; in another thread than the main one do nothing.
 
         `last_resort` hands everything back, from a thread, where the main thread does not come to it
         in time; then the process ends with `AGAIN`.
         """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         done = threading.Event()
         hears, tells = os.pipe()
         os.set_blocking(tells, False)
