@@ -109,7 +109,9 @@ class Stop:
             if done.wait(max(0.0, self.left)):
                 return
             if not broken.is_set():
-                signal.pthread_kill(self._main or 0, signal.SIGTERM)  # the handler breaks the work off
+                signal.pthread_kill(
+                    self._main or 0, signal.SIGTERM
+                )  # the handler breaks the work off
             if done.wait(self._margin / 2):
                 return
             _log.error("the work does not stop; handing it back and leaving")
