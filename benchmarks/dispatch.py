@@ -37,6 +37,7 @@ from catalog.agents import count_work, register_agent
 from catalog.jobs import PHASES, NewJob, Offer, claim, enqueue, finish, renew
 from catalog.models import JobKind, JobRow, NeedRow, TakeRow
 from catalog.shots import save_shot_list
+from catalog.types import db_time
 from flows.drain import Shift, work
 from flows.prepare import Order, prepare
 from media import ffmpeg
@@ -65,8 +66,9 @@ class Wait(Identity):
         self, frames: Iterator[av.VideoFrame], context: StepContext
     ) -> Iterator[av.VideoFrame]:
         each = float(context.step.options["seconds"]) / context.frames.count
-        for frame in Identity.restore(self, frames, context):
-            time.sleep(each)
+        began = time.monotonic()
+        for number, frame in enumerate(Identity.restore(self, frames, context), start=1):
+            time.sleep(max(0.0, began + number * each - time.monotonic()))
             yield frame
 
 
@@ -108,11 +110,13 @@ def agents(folder: Path, url: str, given: argparse.Namespace) -> None:
     for process in processes:
         process.start()
     gate.wait(120)
-    began = time.monotonic()
+    with open_catalog(url) as catalog, catalog.read() as session:
+        began = db_time(session)
     for process in processes:
         process.join()
-    took, ideal = time.monotonic() - began, scenes * given.seconds / count
     with open_catalog(url) as catalog, catalog.read() as session:
+        ended = session.execute(select(func.max(TakeRow.made_at))).scalar_one()
+        took, ideal = (ended - began).total_seconds(), scenes * given.seconds / count
         takes = session.execute(select(func.count(TakeRow.id))).scalar_one()
         tries = session.execute(select(func.max(JobRow.attempt))).scalar_one()
     assert (takes, tries) == (scenes, 1), f"{takes} takes, up to {tries} tries"

@@ -14,6 +14,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, case, func, select, text, update
 from sqlalchemy.orm import Session
 
+from catalog.events import Outcome
+from catalog.mishaps import tell_of_jobs
 from catalog.models import AgentRow, JobKind, JobRow, JobState
 from catalog.turns import (
     Offer,
@@ -351,7 +353,10 @@ def _take_back(session: Session, where: Sequence[Any], error: str) -> list[int]:
     restorations = lock_restorations_of(session, where)
     values = {**released(_QUEUED_OR_FAILED), "error": error, "error_kind": "agent lost"}
     changed = update_jobs(session, where, values)
+    if not changed:
+        return []
     phase_may_be_over(session, restorations)
+    tell_of_jobs(session, changed, Outcome.WARNING, agent="restar")
     return changed
 
 

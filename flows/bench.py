@@ -362,7 +362,7 @@ class Bench:
                     self.leases.hand_back(ready.lease)
         if self.take is not None:
             with suppress(Exception):
-                self.take.wait()
+                self.take.wait(max(0.0, self.stop.left) if self.stop.wanted else None)
         for lease in self.leases.held():
             self.leases.hand_back(lease)
         self.members.free()

@@ -75,11 +75,11 @@ def work(house: House, shift: Shift, stop: Stop | None = None) -> Drained:
             for lease in leases.held():
                 leases.hand_back(lease)
 
-        with stop.watching(last_resort) if stop is not None else nullcontext():
-            try:
+        try:
+            with stop.watching(last_resort) if stop is not None else nullcontext():
                 bench.run()
-            except Interrupted as interrupted:
-                bench.drained.stopped = str(interrupted)
+        except Interrupted as interrupted:
+            bench.drained.stopped = str(interrupted)
     return bench.drained
 
 

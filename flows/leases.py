@@ -15,7 +15,10 @@ from itertools import count
 from sqlalchemy.orm import Session
 
 from catalog.agents import note_error
+from catalog.base import JobState
+from catalog.events import Outcome
 from catalog.jobs import Lease, Offer, claim, fail, hand_back, renew, requeue_expired
+from catalog.mishaps import tell_of_jobs
 from restar.errors import CatalogError, LeaseLost, RestarError, StoreError
 from restar.failures import Failure, failure_of, is_final
 from tasks.house import House
@@ -110,7 +113,9 @@ class Leases:
 
         def record(session: Session) -> None:
             final = is_final(kind, lease.error_kind)
-            fail(session, lease, reason, kind=kind, final=final)
+            state = fail(session, lease, reason, kind=kind, final=final)
+            if state is JobState.FAILED:
+                tell_of_jobs(session, [lease.id], Outcome.FAIL, agent=self.house.who)
             note_error(session, lease.owner, f"job {lease.id}: {kind}: {reason}")
 
         self._settle(lease, record)

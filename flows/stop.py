@@ -38,6 +38,7 @@ class Stop:
 
     def __init__(self, grace: float = 25.0, limit: float | None = None) -> None:
         self.grace = grace
+        self._margin = min(_MARGIN_S, grace / 3)
         self.reason = ""
         self._deadline = float("inf")
         self._limit = float("inf") if limit is None else time.monotonic() + limit
@@ -54,7 +55,7 @@ class Stop:
     @property
     def left(self) -> float:
         """Seconds for which work may still go on."""
-        return min(self._deadline, self._limit - _MARGIN_S) - time.monotonic()
+        return min(self._deadline, self._limit - self._margin) - time.monotonic()
 
     @property
     def room(self) -> float:
@@ -64,8 +65,7 @@ class Stop:
     def ask(self, reason: str) -> None:
         """Ask to stop within the grace."""
         if not self.reason:
-            margin = min(_MARGIN_S, self.grace / 3)
-            self._deadline = time.monotonic() + self.grace - margin
+            self._deadline = time.monotonic() + self.grace - self._margin
             self.reason = reason
             self._changed.set()
 
@@ -80,12 +80,15 @@ class Stop:
 
     @contextmanager
     def watching(self, last_resort: Callable[[], None]) -> Iterator[None]:
-        """Take the signals inside the block, which is the main thread's.
+        """Take the signals inside the block; in another thread than the main one do nothing.
 
         `last_resort` hands everything back, from a thread, where the main thread does not come to it
         in time; then the process ends with `AGAIN`.
         """
-        done = threading.Event()
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        done, broken = threading.Event(), threading.Event()
         hears, tells = os.pipe()
         os.set_blocking(tells, False)
 
@@ -93,7 +96,8 @@ class Stop:
             if self.reason and number == signal.SIGINT:
                 self._deadline = 0.0  # a second Ctrl-C: at once
             self.ask(signal.Signals(number).name)
-            if self.left <= 0:
+            if self.left <= 0 and not done.is_set() and not broken.is_set():
+                broken.set()  # once: what follows is only putting things away
                 raise Interrupted(self.reason)
 
         def watch() -> None:
@@ -104,8 +108,11 @@ class Stop:
                         self.ask(signal.Signals(number).name)
             if done.wait(max(0.0, self.left)):
                 return
-            signal.pthread_kill(self._main or 0, signal.SIGTERM)  # the handler breaks the work off
-            if done.wait(min(_MARGIN_S, self.grace / 3) / 2):
+            if not broken.is_set():
+                signal.pthread_kill(
+                    self._main or 0, signal.SIGTERM
+                )  # the handler breaks the work off
+            if done.wait(self._margin / 2):
                 return
             _log.error("the work does not stop; handing it back and leaving")
             last_resort()

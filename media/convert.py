@@ -33,7 +33,7 @@ from media.pixfmt import (
     lossless_equivalent,
 )
 from media.probe import LIBAV_NAMES
-from restar.errors import MediaError
+from restar.errors import MediaError, NotFiniteError
 
 __all__ = [
     "assumed",
@@ -166,7 +166,12 @@ def luma_only(frame: av.VideoFrame) -> av.VideoFrame:
 
 
 def from_rgb(array: NDArray[np.floating], video: VideoFormat) -> av.VideoFrame:
-    """Return R'G'B' (h, w, 3) in 0..1 as a frame of `video`'s pixel format, rounded to nearest."""
+    """Return R'G'B' (h, w, 3) in 0..1 as a frame of `video`'s pixel format, rounded to nearest.
+
+    Raises NotFiniteError where a number is NaN or infinite: rounded, it would be an innocent grey.
+    """
+    if not np.isfinite(np.sum(array, dtype=np.float64)):
+        raise NotFiniteError("a picture holds NaN or infinity: the model gave no numbers here")
     layout, tags = layout_of(video.pix_fmt), assumed(video)
     parts = _from_rgb(np.asarray(array, np.float32), layout, tags)
     if layout.alpha:

@@ -140,9 +140,9 @@ class TakeInWork:
         """Whether it has failed already."""
         return self._error is not None
 
-    def wait(self) -> None:
-        """Return when the take was committed; raise what kept it from that."""
-        self._thread.join()
+    def wait(self, seconds: float | None = None) -> None:
+        """Return when the take was committed, or time is up; raise what kept it from that."""
+        self._thread.join(seconds)
         if self._error is not None:
             raise self._error
 

@@ -99,6 +99,11 @@ def _run(
         with open_house(load_settings()) as house:
             print(tend(house))
         return
+    if arguments[0] == "flow":  # as a worker of Prefect runs it
+        from flows.deployed import drain
+
+        print(drain(arguments[1]))
+        return
     import cli
 
     sys.argv = ["restar", *arguments]

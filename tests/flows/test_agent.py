@@ -47,6 +47,8 @@ def test_failures_are_told_apart_and_limited(
         (JobState.FAILED, kind.value, tries)
     }
     assert all(job.error for job in jobs)
+    told = [event["detail"] for event in world.events() if event["type"] == "execution"]
+    assert [(one["sort"], one["attempt"]) for one in told] == [(kind.value, tries)] * 4
     with world.house() as house, house.catalog.read() as session:
         found = list_agents(session, every=True)
     assert any(kind.value in (one["error"] or "") for one in found)

@@ -302,3 +302,6 @@ def test_leases_are_taken_back_once(world: World) -> None:
     assert len(taken) == len(set(taken)) > 0
     errors = {job.error for job in world.jobs(JobKind.RESTORE) if job.id in taken}
     assert errors == {"its lease ran out: the agent hung, or its host is gone"}
+    told = [event for event in world.events() if event["type"] == "execution"]
+    assert sorted(event["detail"]["job"] for event in told) == sorted(taken)
+    assert {event["outcome"] for event in told} == {"warning"}
