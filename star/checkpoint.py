@@ -50,8 +50,9 @@ def load_published(
     unet_state, control_state = convert(state, sizes, path.name)
     unet, control = build(sizes, device="meta")
     for model, weights in ((unet, unet_state), (control, control_state)):
-        model.load_state_dict(weights, strict=True, assign=True)
-        model.to(dtype=dtype).eval()
+        cast = {name: tensor.to(dtype) for name, tensor in weights.items()}
+        model.load_state_dict(cast, strict=True, assign=True)
+        model.eval()
     return unet, control
 
 
