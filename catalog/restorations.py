@@ -36,6 +36,7 @@ __all__ = [
     "lock_restoration",
     "open_restoration",
     "recipe_of",
+    "restoration_scene",
     "restoration_scenes",
     "restorations_of",
     "select_take",
@@ -169,9 +170,11 @@ def enqueue_assemble(session: Session, restoration_id: str) -> int | None:
     """
     restoration = lock_restoration(session, restoration_id)
     counts = job_counts(session, restoration_id, _BEFORE_ASSEMBLY)
+    if counts[JobState.QUEUED] or counts[JobState.LEASED]:
+        return None  # before the scenes are read: each commit asks, and there may be thousands
     scenes = restoration_scenes(session, restoration_id)
     takes = selected_takes(session, restoration_id)
-    if counts[JobState.QUEUED] or counts[JobState.LEASED] or len(takes) < len(scenes):
+    if len(takes) < len(scenes):
         return None
     chosen = [[number, take.take_key] for number, take in sorted(takes.items())]
     payload = {"output": restoration.output}
@@ -221,6 +224,16 @@ def find_take(session: Session, take_key: str) -> TakeRow | None:
         .where(TakeRow.take_key == take_key, TakeRow.state == TakeState.OK)
         .execution_options(populate_existing=True)
     ).first()
+
+
+def restoration_scene(session: Session, restoration_id: str, number: int) -> RestorationSceneRow:
+    """Return one scene of a restoration."""
+    return session.scalars(
+        select(RestorationSceneRow).where(
+            RestorationSceneRow.restoration_id == restoration_id,
+            RestorationSceneRow.number == number,
+        )
+    ).one()
 
 
 def restoration_scenes(session: Session, restoration_id: str) -> list[RestorationSceneRow]:

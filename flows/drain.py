@@ -36,7 +36,7 @@ from catalog.jobs import (
     renew,
 )
 from catalog.models import RestorationRow, RestorationSceneRow, TakeRow
-from catalog.restorations import find_take, recipe_of, restoration_scenes
+from catalog.restorations import find_take, recipe_of, restoration_scene
 from flows.prepare import take_back_dead_work, want_scene
 from restar.errors import (
     CatalogError,
@@ -270,8 +270,7 @@ def _is_there(house: House, key: str) -> bool:
 
 def _scene(house: House, lease: Lease) -> RestorationSceneRow:
     with house.catalog.read() as session:
-        scenes = restoration_scenes(session, str(lease.restoration_id))
-    return next(scene for scene in scenes if scene.number == lease.scene_number)
+        return restoration_scene(session, str(lease.restoration_id), lease.scene_number or 0)
 
 
 def _recipe(house: House, lease: Lease) -> Recipe:

@@ -116,5 +116,5 @@ def test_a_stream_that_begins_too_late_is_refused(tmp_path: Path) -> None:
     run_ffmpeg(["-i", str(silent), "-c", "copy", "-output_ts_offset", "11", str(after)])
     path.write_bytes(silent.read_bytes() + spoken.read_bytes() + after.read_bytes())
     assert len(probe(path).streams) == 1
-    with pytest.raises(MediaError, match="stream.* begins too late"):
+    with pytest.raises(MediaError, match=r"stream.* begins too late"):
         round_trip(path)
