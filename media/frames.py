@@ -110,10 +110,8 @@ def decode_range(
     while True:
         decoded = _decode_from(path, info, index, start, frames.start)
         first = next(decoded, None)
-        found = first is not None and frame_md5(first) == index.md5(frames.start)
-        if found and not (
-            start and info.tolerant and not _is_right(path, info, index, start, frames)
-        ):
+        trusted = not (start and info.tolerant) or _is_right(path, info, index, start, frames)
+        if first is not None and frame_md5(first) == index.md5(frames.start) and trusted:
             break
         if start == 0:
             raise _another(path, info, frames.start)
