@@ -64,7 +64,7 @@ def test_what_can_t_be_done_is_said(restar: Restar, scenes: Path, tmp_path: Path
 
 def test_a_time_limit_has_a_status(restar: Restar, scenes: Path, tmp_path: Path) -> None:
     queued(restar, scenes, tmp_path)
-    answer = restar("agent", "--idle", "0", "--time-limit", "1", "--grace", "5", fails=True)
+    answer = restar("agent", "--idle", "0", "--time-limit", "30", "--grace", "60", fails=True)
     assert answer.status == 75
     assert "its time limit" in answer.err
     assert {job["state"] for job in restar("jobs", "--json").json} == {"queued"}
