@@ -16,7 +16,7 @@ import ftfy
 import regex
 from tokenizers.models import BPE
 
-__all__ = ["CONTEXT", "END", "PAD", "START", "Tokens", "merges", "pieces", "tokenize"]
+__all__ = ["CONTEXT", "END", "PAD", "START", "Tokens", "merges", "pieces", "tokenize", "tokens_of"]
 
 CONTEXT = 77
 PAD, START, END = 0, 49406, 49407
@@ -42,6 +42,18 @@ class Tokens:
 
 def tokenize(prompt: str, context: int = CONTEXT) -> Tokens:
     """Return the ids of a prompt; what is over the context is cut off, with a warning that shows it."""
+    found = tokens_of(prompt, context)
+    if found.cut:
+        _logger.warning(
+            "the prompt is longer than the %d tokens that the text model reads; not read: %r",
+            context,
+            found.cut if len(found.cut) <= _SHOWN else found.cut[:_SHOWN] + "...",
+        )
+    return found
+
+
+def tokens_of(prompt: str, context: int = CONTEXT) -> Tokens:
+    """Return the ids of a prompt, and what was cut off, without a warning."""
     words = _WORD.findall(clean(prompt))
     ids: list[int] = [START]
     room = context - 2
@@ -54,12 +66,6 @@ def tokenize(prompt: str, context: int = CONTEXT) -> Tokens:
             break
         ids += more
     ids.append(END)
-    if cut:
-        _logger.warning(
-            "the prompt is longer than the %d tokens that the text model reads; not read: %r",
-            context,
-            cut if len(cut) <= _SHOWN else cut[:_SHOWN] + "...",
-        )
     return Tokens((*ids, *[PAD] * (context - len(ids))), len(ids), cut)
 
 

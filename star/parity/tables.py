@@ -7,7 +7,7 @@ from star.checkpoint import published_shapes
 from star.configuration import named_sizes
 from star.names import CONTROLNET
 from star.parity.record import Folder, Result, check_keys
-from star.tokens import tokenize
+from star.tokens import tokens_of
 from star.windows import (
     accepts_height,
     accepts_width,
@@ -153,7 +153,7 @@ def run_tokens(folder: Folder, name: str) -> list[Result]:
     items = table.get("items", [])
     for item in items:
         check_keys(f"{name}, items", item, ("text", "ids"))
-    made = [tokenize(item["text"], len(item["ids"])) for item in items]
+    made = [tokens_of(item["text"], len(item["ids"])) for item in items]
     pairs = list(zip(items, made, strict=True))
     differ = [item["text"][:40] for item, tokens in pairs if list(tokens.ids) != item["ids"]]
     used = table.get("n_tokens_used", [tokens.used for tokens in made])
