@@ -48,7 +48,7 @@ def test_delivery_thresholds_and_folder_redo_no_scene(
     for change, folder in (
         ('[deliver]\naccess = "none"\n', "a"),
         ("[deliver]\naccess_crf = 30\n", "a"),
-        ('[score]\nthresholds = { psnr-to-source = 20.0 }\n', "a"),
+        ("[score]\nthresholds = { psnr-to-source = 20.0 }\n", "a"),
         ("", "b"),
     ):
         again = recipe(tmp_path, steps + change)
