@@ -5,7 +5,7 @@ the end, so nothing in a folder passes by not being looked at.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,9 +131,6 @@ class Folder:
             raise CheckpointError(
                 f"{self.path / name}: not a whole safetensors file ({error})"
             ) from None
-
-    def names(self, fits: Callable[[str], bool]) -> list[str]:
-        return sorted(p.name for p in self.path.iterdir() if p.is_file() and fits(p.name))
 
 
 def error_of(value: Tensor, wanted: Tensor) -> float:
