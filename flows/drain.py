@@ -131,6 +131,8 @@ def _restore(bench: Bench, ready: Ready) -> None:
     looks.set()
     take.end(seconds)
     bench.take = take
+    if bench.shift.alone:
+        bench.finish_take()  # whoever kills a run of their own loses one scene at most, never two
 
 
 def _commit(bench: Bench, ready: Ready, made: MadeTake) -> None:
