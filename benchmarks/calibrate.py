@@ -127,13 +127,12 @@ def run_measure(cache: Path, workers: int, only: Sequence[str], faults: Sequence
     folder = cache / "measured"
     folder.mkdir(exist_ok=True)
     wanted = [c for c in clips(cache) if only or not (folder / f"{c.name}.json").exists()]
+    work = partial(of_clip, only=only, faults=faults)
     with ProcessPoolExecutor(workers) as pool:
-        for clip, rows in zip(
-            wanted, pool.map(partial(of_clip, only=only, faults=faults), wanted), strict=True
-        ):
+        for clip, made in zip(wanted, pool.map(work, wanted), strict=True):
             path = folder / f"{clip.name}.json"
-            if only and path.exists():
-                rows = _put_into(json.loads(path.read_text()), rows, only)  # noqa: PLW2901
+            there = json.loads(path.read_text()) if only and path.exists() else None
+            rows = made if there is None else _put_into(there, made, only)
             part = path.with_suffix(".part")
             part.write_text(json.dumps(rows), encoding="utf-8")
             part.rename(path)

@@ -31,7 +31,7 @@ class Rule:
 RULES = (
     Rule("blank", "blank", 0.6, "frame", "the picture is black or empty and the source's is not"),
     Rule("frozen", "frozen", 0.5, "frame", "the picture stands still while the source moves on"),
-    Rule("wrong-order", "frame-order", 0.4, "frame", "the take shows another moment than the source"),
+    Rule("wrong-order", "frame-order", 0.25, "frame", "the take shows another moment than the source"),
     Rule("seam-jump", "seam-jump", 1.8, "frame",
          "the picture jumps at once, as at the seam of two windows"),
     Rule("flicker", "flicker", 0.5, "frame", "brightness pulses more than the source's"),

@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from media.convert import from_rgb
+from media.convert import from_rgb, scaled
 from media.format import VideoFormat
 from restar.plugins import plugin_names
 from scorers import Pair, Scorer, scorer
 from scorers.contract import ScorerContract
+from scorers.flags import RULES, find_flags
 from tests.scorers.pairs import VIDEO, moving, scored, twice
 
 WEIGHTS = ("clipiqa", "dists-to-source", "ilniqe", "lpips-to-source", "maniqa", "musiq", "topiq")
@@ -85,9 +86,18 @@ def test_frames_that_were_left_out_are_no_jump(name: str) -> None:
 
 
 def test_a_plain_resize_is_no_fault_of_any_kind() -> None:
-    from scorers.flags import RULES, find_flags
-
+    """Plain is what `resize` gives; a bicubic one is softer, and flagged `lost-detail` for it."""
     source = moving()
-    take = twice(source)
+    video = replace(VIDEO, width=2 * VIDEO.width, height=2 * VIDEO.height)
     names = sorted({rule.scorer for rule in RULES})
-    assert find_flags(scored(scorer(name), source, take) for name in names) == []
+    sessions = [scorer(name).start(VIDEO, video) for name in names]
+    before = None
+    for index, picture in enumerate(source):
+        frame = from_rgb(picture, VIDEO)
+        larger = scaled(frame, video.width, video.height, "lanczos")
+        before = Pair(index, frame, larger, (VIDEO, video), before)
+        for session in sessions:
+            session.see(before)
+    assert find_flags(session.finish() for session in sessions) == []
+    soft = [scored(scorer(name), source, twice(source)) for name in names]
+    assert {finding.flag for finding in find_flags(soft)} == {"lost-detail"}
