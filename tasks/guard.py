@@ -18,6 +18,7 @@ from media.probe import probe
 from restar.prompt import clean
 from restar.recipe import Recipe
 from restar.timeline import FrameRange
+from restorers import restorer
 from tasks.caption import Still, Teller, as_still, stills_of
 
 __all__ = ["FLAG", "Guarded", "guard_take", "guard_wanted"]
@@ -36,8 +37,16 @@ class Guarded:
 
 
 def guard_wanted(recipe: Recipe) -> bool:
-    """Whether takes of a recipe may need a look by its captioner."""
-    return recipe.prompt.guard and recipe.prompt.captioner not in _BLIND
+    """Whether takes of a recipe may need a look by its captioner.
+
+    `auto` looks at nothing where no step listens to text: then there is nothing to compare.
+    """
+    if not recipe.prompt.guard or recipe.prompt.captioner in _BLIND:
+        return False
+    if recipe.prompt.captioner != "auto":
+        return True
+    members = (restorer(step.use) for step in recipe.restore.steps)
+    return any(getattr(member, "uses_prompt", True) for member in members)
 
 
 def guard_take(teller: Teller, scene: RestorationSceneRow, take: TakeRow) -> Guarded:

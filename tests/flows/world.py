@@ -18,7 +18,9 @@ from catalog.models import (
     JobState,
     MasterRow,
     MasterState,
+    MeasureRow,
     RestorationRow,
+    ScoreRow,
     TakeRow,
 )
 from flows.prepare import Order, Prepared, prepare
@@ -203,6 +205,11 @@ class World:
                 verify_chain(session, film_stream(film.id))
             referenced = {sha for take in takes for sha in (take.sha256, take.checksums_sha256)}
             referenced |= set(session.scalars(select(FilmRow.frame_index)))
+            referenced |= set(session.scalars(select(MeasureRow.series_sha256)))
+            referenced |= {
+                film.media["measured"]["marks"] for film in session.scalars(select(FilmRow))
+            }
+            referenced |= {sha for sha in session.scalars(select(ScoreRow.series_sha256)) if sha}
         for master in masters:
             assert framemd5(Path(master.path)) == expected, "the master's frames differ"
         folder = self.folder / "out"
