@@ -14,6 +14,7 @@ from captioners import Caption, SceneView
 from captioners.vision import Vision
 from catalog.models import MeasureRow, RestorationSceneRow
 from catalog.restorations import restoration_scenes, restorations_of
+from catalog.status import scene_table
 from flows.caption import Edit, caption_film
 from flows.prepare import Order
 from flows.restore import restore_film
@@ -214,8 +215,6 @@ def test_a_take_of_another_content_is_flagged_with_both_texts(
 
 
 def drift_of(house: House, film: Path) -> dict[int, dict[str, Any]]:
-    from catalog.status import scene_table
-
     film_id = ingest(house, path=film)
     with house.catalog.read() as session:
         table = scene_table(session, restorations_of(session, film_id)[-1].id)
@@ -223,13 +222,23 @@ def drift_of(house: House, film: Path) -> dict[int, dict[str, Any]]:
 
 
 def test_without_a_model_the_guard_is_not_applicable(
-    house: House, scenes: Path, tmp_path: Path
+    house: House, scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(Identity, "uses_prompt", True)
     mine = recipe('captioner = "auto"', score='scorers = ["psnr-to-source"]')
     restore_film(house, scenes, Order(mine, tmp_path / "out"))
     for summary in drift_of(house, scenes).values():
         assert summary["mean"] is None
         assert summary["note"].startswith("not applicable")
+
+
+def test_a_chain_that_listens_to_no_text_is_not_guarded(
+    house: House, scenes: Path, tmp_path: Path
+) -> None:
+    restore_film(house, scenes, Order(recipe('captioner = "auto"'), tmp_path / "out"))
+    with house.catalog.read() as session:
+        (restoration,) = restorations_of(session, ingest(house, path=scenes))
+        assert all(not row["scores"] for row in scene_table(session, restoration.id))
 
 
 def test_a_captioner_that_is_asked_for_and_absent_stops_before_any_work(
