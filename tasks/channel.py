@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 __all__ = ["Channel", "ClosedError", "ahead"]
 
 T = TypeVar("T")
+_PATIENCE_S = 30.0
 
 
 class ClosedError(Exception):
@@ -28,6 +29,8 @@ class Channel(Generic[T]):
         self._changed = threading.Condition()
         self._ended = self._closed = False
         self._error: BaseException | None = None
+        self.giver: threading.Thread | None = None
+        """The thread that gives, where `ahead` made one."""
 
     def put(self, item: T) -> None:
         """Give an item; raise ClosedError if nobody takes it any more."""
@@ -45,11 +48,17 @@ class Channel(Generic[T]):
             self._changed.notify_all()
 
     def close(self) -> None:
-        """Take no more; what waits is dropped."""
+        """Take no more; what waits is dropped. Returns when the thread that gave has ended.
+
+        A decoder must not be left to itself: Python's own end would meet it in the middle of libav's
+        locks.
+        """
         with self._changed:
             self._closed = True
             self._items.clear()
             self._changed.notify_all()
+        if self.giver is not None and self.giver is not threading.current_thread():
+            self.giver.join(_PATIENCE_S)
 
     def __iter__(self) -> "Channel[T]":
         return self
@@ -90,5 +99,6 @@ def ahead(items: Callable[[], Iterator[T]], depth: int, name: str) -> Channel[T]
                 close()
 
     run = copy_context().run
-    threading.Thread(target=lambda: run(make), name=name, daemon=True).start()
+    channel.giver = threading.Thread(target=lambda: run(make), name=name, daemon=True)
+    channel.giver.start()
     return channel

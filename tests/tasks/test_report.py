@@ -63,8 +63,17 @@ def test_it_loads_and_runs_nothing(page: Page) -> None:
 
 def test_it_shows_what_an_archive_asks_for(page: Page) -> None:
     assert "<script>alert(1)" in page.said, "the name is shown, as text"
-    for words in ("Before and after", "Streams", "What ran", "Hashes", "aac", "ffv1", "resize"):
+    for words in (
+        "before and after",
+        "Scores along the film",
+        "Streams",
+        "What ran",
+        "Hashes",
+        "aac",
+        "ffv1",
+        "resize",
+    ):
         assert words in page.said
     assert len(re.findall(r"Scene \d", page.said)) >= 4
-    assert len([tag for tag in page.tags if tag == "img"]) == 8, "before and after of each scene"
+    assert len([tag for tag in page.tags if tag == "img"]) >= 8, "before and after of each scene"
     assert re.search(r"\b[0-9a-f]{64}\b", page.said)
