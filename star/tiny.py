@@ -21,7 +21,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from star.blocks import SpatialTransformer
-from star.controlnet import StarControlNet
+from star.controlnet import StarControlNet, zeroed
 from star.levels import MiddleLevel
 from star.schedule import Schedule
 from star.sizes import Sizes
@@ -35,14 +35,14 @@ _WINDOW = 8
 class TinyUNet(StarUNet):
     """StarUNet with the changes above; reads [noisy latent, enlarged input] side by side."""
 
-    @wraps(StarUNet.__init__)
+    @wraps(StarUNet.__init__)  # type: ignore[misc]
     def __init__(self, **sizes: Any) -> None:
         super().__init__(**sizes)
         adapt(self, self.sizes)
-        self.conv_norm_out = nn.Identity()
-        self.conv_act = nn.Identity()  # beside an unnormed stream the activation can die for good
-        nn.init.zeros_(self.conv_out.weight)
-        nn.init.zeros_(self.conv_out.bias)
+        self.conv_norm_out: nn.Module = nn.Identity()  # type: ignore[assignment]
+        # Without a norm before it, the activation can die for good.
+        self.conv_act: nn.Module = nn.Identity()  # type: ignore[assignment]
+        zeroed(self.conv_out)
 
 
 class TinyControlNet(StarControlNet):
@@ -52,7 +52,7 @@ class TinyControlNet(StarControlNet):
     zeros in a row (hint and exits) would hold back each other's gradient: both begin as usual.
     """
 
-    @wraps(StarControlNet.__init__)
+    @wraps(StarControlNet.__init__)  # type: ignore[misc]
     def __init__(self, **sizes: Any) -> None:
         super().__init__(**sizes)
         adapt(self, self.sizes)
@@ -62,6 +62,8 @@ class TinyControlNet(StarControlNet):
 
 class TinyNetwork(nn.Module):
     """From the scaled latent, time, text and hint to the velocity: star.denoiser's `Predict`."""
+
+    alphas: Tensor
 
     def __init__(self, unet: TinyUNet, control: TinyControlNet, schedule: Schedule) -> None:
         super().__init__()

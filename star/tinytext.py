@@ -23,6 +23,8 @@ __all__ = ["KnownWords", "encode_with_gradient", "known_ids", "tiny_tower"]
 class KnownWords(nn.Module):
     """An embedding of CLIP's token ids that has rows for some; all others share the first row."""
 
+    rows: Tensor
+
     def __init__(self, ids: Sequence[int], width: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(len(ids) + 1, width) * 0.02)
@@ -31,8 +33,7 @@ class KnownWords(nn.Module):
         self.register_buffer("rows", rows, persistent=False)
 
     def forward(self, ids: Tensor) -> Tensor:
-        rows: Tensor = self.rows
-        return F.embedding(rows[ids], self.weight)
+        return F.embedding(self.rows[ids], self.weight)
 
 
 def tiny_tower(width: int = 64, layers: int = 2, heads: int = 2, inner: int = 64) -> CLIPTextModel:

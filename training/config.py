@@ -41,7 +41,7 @@ class DataConfig(_Section):
     width: int = Field(default=128, ge=16, le=4096)
     x2_share: float = Field(default=0.35, ge=0, le=1)
     wear: dict[Literal["archive", "star", "clean"], float] = Field(
-        default_factory=lambda: {"archive": 0.45, "star": 0.15, "clean": 0.4},
+        default={"archive": 0.45, "star": 0.15, "clean": 0.4},
         description="How often each kind of wear is drawn.",
     )
     workers: int = Field(default=1, ge=0, le=64)

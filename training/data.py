@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import av
 import av.error
@@ -129,7 +130,7 @@ class _From(Sampler[int]):
 
 def loader(
     samples: Samples, first: int, batch: int, workers: int, place: tuple[int, int] = (0, 1)
-) -> "DataLoader[Batch]":
+) -> "DataLoader[Any]":
     """Return batches of the samples from number `first` on, in order.
 
     `place` is (index, count) of the devices that share the samples.

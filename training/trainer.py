@@ -18,6 +18,8 @@ from torch import Tensor, nn
 
 from restar.errors import CheckpointError, RestarError, UsageError
 from restar.hashing import sha256_of
+from star.controlnet import StarControlNet
+from star.unet import StarUNet
 from training.config import LossConfig, TrainConfig
 from training.data import Batch, Samples, loader
 from training.kits import Kit
@@ -79,7 +81,7 @@ class Trainer:
             raise UsageError("training: nothing of this model is open; see model.train")
         if run.gradient_checkpointing:
             for part in kit.model.modules():
-                if getattr(part, "_supports_gradient_checkpointing", False):
+                if isinstance(part, StarUNet | StarControlNet):
                     part.enable_gradient_checkpointing()
         optimizer = torch.optim.AdamW(learning, run.rate, betas=(0.9, 0.99), weight_decay=0.01)
         objective = Objective(kit, config.loss)

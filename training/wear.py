@@ -115,7 +115,7 @@ def compressed(clip: Clip, crf: int) -> Clip:
             output.mux(stream.encode(frame))
         output.mux(stream.encode(None))
     file.seek(0)
-    with av.open(file) as coded:
+    with av.open(file, "r") as coded:
         made = [to_rgb(frame) for frame in coded.decode(video=0)]
     return np.clip(np.stack(made), 0, 1).astype(np.float32)
 
