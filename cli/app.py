@@ -20,6 +20,7 @@ from cli import (
 from cli.degrade import degrade
 from cli.doctor import doctor
 from cli.parity import parity
+from cli.train import train
 from cli.weights import weights
 
 __all__ = ["app"]
@@ -74,3 +75,4 @@ app.add_typer(weights, name="weights", rich_help_panel=_CARE)
 app.command("parity", rich_help_panel=_CARE)(parity)
 app.command("doctor", rich_help_panel=_CARE)(doctor)
 app.command("degrade", rich_help_panel=_CARE)(degrade)
+app.command("train", rich_help_panel=_CARE)(train)

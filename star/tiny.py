@@ -1,0 +1,150 @@
+"""STAR small enough for a laptop: the same UNet and ControlNet, with what a small model needs changed.
+
+Four things differ from the published network, each for a reason that was measured on small models:
+
+- It diffuses the residual to the enlarged input, not the picture, in the space of `star.patchcodec`.
+- Norms are over the channels of one position (`PixelNorm`). A group norm's statistics span the frame,
+  so a result would depend on the tile or window that it was computed in. The last norm is left out.
+- The spatial attention of the middle stays within windows of 8x8 positions (`WindowedTransformer`),
+  so that a picture of any size is seen as the crops of the training were.
+- The UNet reads the enlarged input beside the noisy latent, as I2VGen-XL reads its image. The latent
+  comes scaled by alpha, so nothing of it is left at the noisiest time, where one step begins; the
+  ControlNet is always asked at that time, so its answer is made once and serves every step.
+"""
+
+from functools import wraps
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from star.blocks import SpatialTransformer
+from star.controlnet import StarControlNet, zeroed
+from star.levels import MiddleLevel
+from star.schedule import Schedule
+from star.sizes import Sizes
+from star.unet import StarUNet
+
+__all__ = ["PixelNorm", "TinyControlNet", "TinyNetwork", "TinyUNet", "WindowedTransformer"]
+
+_WINDOW = 8
+
+
+class TinyUNet(StarUNet):
+    """StarUNet with the changes above; reads [noisy latent, enlarged input] side by side."""
+
+    @wraps(StarUNet.__init__)  # type: ignore[misc]
+    def __init__(self, **sizes: Any) -> None:
+        super().__init__(**sizes)
+        adapt(self, self.sizes)
+        self.conv_norm_out: nn.Module = nn.Identity()  # type: ignore[assignment]
+        # Without a norm before it, the activation can die for good.
+        self.conv_act: nn.Module = nn.Identity()  # type: ignore[assignment]
+        zeroed(self.conv_out)
+
+
+class TinyControlNet(StarControlNet):
+    """StarControlNet with the changes above, made to be trained together with its UNet.
+
+    The published ControlNet begins at zero beside a trained UNet. Here both begin untrained, and two
+    zeros in a row (hint and exits) would hold back each other's gradient: both begin as usual.
+    """
+
+    @wraps(StarControlNet.__init__)  # type: ignore[misc]
+    def __init__(self, **sizes: Any) -> None:
+        super().__init__(**sizes)
+        adapt(self, self.sizes)
+        for conv in (self.hint_conv, *self.controlnet_down_blocks, self.controlnet_mid_block):
+            conv.reset_parameters()
+
+
+class TinyNetwork(nn.Module):
+    """From the scaled latent, time, text and hint to the velocity: star.denoiser's `Predict`."""
+
+    alphas: Tensor
+
+    def __init__(self, unet: TinyUNet, control: TinyControlNet, schedule: Schedule) -> None:
+        super().__init__()
+        self.unet, self.control = unet, control
+        self.register_buffer("alphas", schedule.alphas, persistent=False)
+
+    def forward(self, x: Tensor, t: Tensor, text: Tensor, hint: Tensor | None) -> Tensor:
+        """Return v (b, c, f, h, w) of `x` at times `t` (b,); `hint` is the enlarged input's latent."""
+        assert hint is not None  # noqa: S101
+        return self.velocity(x, t, text, hint, self.advice(text, hint))
+
+    def advice(self, text: Tensor, hint: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return what the ControlNet says of a hint, the same for every step."""
+        last = len(self.alphas) - 1
+        t = torch.full((len(hint),), last, device=hint.device)
+        return self.control(torch.zeros_like(hint), t, text, hint)
+
+    def velocity(
+        self,
+        x: Tensor,
+        t: Tensor,
+        text: Tensor,
+        hint: Tensor,
+        advice: tuple[list[Tensor], Tensor] | None,
+    ) -> Tensor:
+        """Return v, with the ControlNet's advice or without it."""
+        scaled = x * self.alphas[t].view(-1, 1, 1, 1, 1).to(x.dtype)
+        seen = torch.cat([scaled, hint.to(x.dtype)], 1)
+        residuals, middle = advice or (None, None)
+        return self.unet(seen, t, text, residuals, middle)
+
+
+class PixelNorm(nn.Module):
+    """Normalises over the channels of each position: (n, c, ...) -> (n, c, ...)."""
+
+    def __init__(self, channels: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        last = hidden.movedim(1, -1)
+        made = F.layer_norm(last, self.weight.shape, self.weight, self.bias, self.eps)
+        return made.movedim(-1, 1)
+
+
+class WindowedTransformer(SpatialTransformer):
+    """SpatialTransformer whose positions attend to those of their own 8x8 window only."""
+
+    def forward(self, hidden: Tensor, text: Tensor) -> Tensor:
+        """Return (b*f, c, h, w) for `hidden` of that shape; the edge is repeated to whole windows."""
+        height, width = hidden.shape[-2:]
+        padded = F.pad(hidden, (0, -width % _WINDOW, 0, -height % _WINDOW), mode="replicate")
+        rows = padded.shape[-2] // _WINDOW
+        parts = rearrange(padded, "n c (r y) (k x) -> (n r k) c y x", y=_WINDOW, x=_WINDOW)
+        made = super().forward(parts, text)
+        whole = rearrange(made, "(n r k) c y x -> n c (r y) (k x)", n=len(hidden), r=rows)
+        return whole[..., :height, :width]
+
+
+def adapt(model: nn.Module, sizes: Sizes) -> None:
+    """Put per-position norms and windowed attention in the place of the published ones."""
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, nn.GroupNorm):
+                setattr(parent, name, PixelNorm(child.num_channels, child.eps))
+    for level in list(model.modules()):
+        if isinstance(level, MiddleLevel):
+            width = sizes.widths[-1]
+            level.attentions = nn.ModuleList(windowed(sizes, width) for _ in level.attentions)
+
+
+def windowed(sizes: Sizes, width: int) -> WindowedTransformer:
+    made = WindowedTransformer(
+        width,
+        width // sizes.head_dim,
+        sizes.head_dim,
+        sizes.text_dim,
+        sizes.groups,
+        sizes.liem_position,
+    )
+    made.norm = PixelNorm(width, made.norm.eps)
+    return made

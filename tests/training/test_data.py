@@ -1,0 +1,180 @@
+"""Samples depend on their number alone; pairs are matched by name, and mismatches are refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from media.degrade import Degradation
+from restar.errors import UsageError
+from star.tinyprompt import measure
+from training.config import DataConfig
+from training.data import Samples, find_pairs, find_photos, loader
+from training.motion import camera_clip
+from training.wear import KINDS, Wear, draw_wear, worn_pair
+
+
+def data_of(photos: Path, **more: object) -> DataConfig:
+    return DataConfig.model_validate(
+        {"photos": (photos,), "frames": 2, "height": 48, "width": 64, "workers": 0, **more}
+    )
+
+
+def test_a_sample_is_the_same_whatever_came_before(photos: Path) -> None:
+    samples = Samples(data_of(photos), seed=3, count=8)
+    inorder = list(loader(samples, 0, 2, 0))
+    resumed = list(loader(samples, 4, 2, 0))
+    assert len(inorder) == 4
+    assert torch.equal(inorder[3].wanted, resumed[1].wanted)
+    assert torch.equal(inorder[3].large, resumed[1].large)
+    assert torch.equal(inorder[3].ids, resumed[1].ids)
+    assert not torch.equal(inorder[0].wanted, inorder[1].wanted)
+    assert inorder[0].wanted.shape == inorder[0].large.shape == (2, 2, 3, 48, 64)
+
+
+def test_devices_share_the_samples_without_overlap(photos: Path) -> None:
+    samples = Samples(data_of(photos), seed=3, count=8)
+    whole = [b.wanted for b in loader(samples, 0, 1, 0)]
+    shared = [[b.wanted for b in loader(samples, 0, 1, 0, (place, 2))] for place in (0, 1)]
+    for number, wanted in enumerate(whole):
+        assert torch.equal(wanted, shared[number % 2][number // 2])
+
+
+def test_other_seed_other_samples(photos: Path) -> None:
+    one, two = (Samples(data_of(photos), seed=s, count=1)[0][0] for s in (1, 2))
+    assert not torch.equal(one, two)
+
+
+def test_held_out_photographs_are_never_used(photos: Path) -> None:
+    assert [p.name for p in find_photos([photos], ["one.png"])] == ["two.png"]
+
+
+def test_folder_without_photographs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="holds no photographs"):
+        find_photos([tmp_path], [])
+
+
+def test_a_small_photograph_is_refused_with_the_size_that_is_needed() -> None:
+    with pytest.raises(UsageError, match="it needs 144x136"):
+        camera_clip(np.zeros((50, 60, 3), np.uint8), 2, (56, 64), np.random.default_rng(0))
+
+
+def test_camera_moves_and_stays_sharp() -> None:
+    random = np.random.default_rng(1)
+    photo = random.integers(0, 256, (300, 300, 3), dtype=np.uint8)
+    clips = [camera_clip(photo, 3, (32, 40), np.random.default_rng(n)) for n in range(8)]
+    assert any(not np.array_equal(clip[0], clip[2]) for clip in clips)
+    assert all(clip.shape == (3, 32, 40, 3) and clip.std() > 5 for clip in clips)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("scale", [2, 4])
+def test_worn_pairs_have_the_scale(kind: str, scale: int) -> None:
+    clip = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), dtype=np.uint8)
+    for seed in range(4):
+        wear = draw_wear(kind, scale, seed)
+        assert wear.scale == scale
+        wanted, given = worn_pair(clip, wear)
+        assert wanted.shape == clip.shape
+        assert given.shape == (2, 32 // scale, 48 // scale, 3)
+
+
+def test_clean_pairs_keep_the_wanted_picture() -> None:
+    clip = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), dtype=np.uint8)
+    wanted, given = worn_pair(clip, Wear(Degradation(downscale=2), 0))
+    assert np.array_equal(wanted, clip)
+    means = clip.reshape(2, 16, 2, 24, 2, 3).mean((2, 4))
+    assert np.abs(given - means).max() <= 1
+
+
+def test_noise_is_measured_where_it_is() -> None:
+    random = torch.Generator().manual_seed(0)
+    calm = torch.linspace(-0.5, 0.5, 64).expand(2, 3, 48, 64)
+    levels = [
+        measure(calm + sigma * torch.randn(calm.shape, generator=random)).noise
+        for sigma in (0.0, 0.02, 0.1)
+    ]
+    assert levels[0] == 0
+    assert levels[0] < levels[1] < levels[2]
+
+
+def test_flicker_is_measured_where_it_is() -> None:
+    still = torch.zeros(4, 3, 16, 16)
+    jumping = still + torch.tensor([0.0, 0.1, 0.0, 0.1]).view(4, 1, 1, 1)
+    assert measure(still).flicker == 0
+    assert measure(jumping).flicker >= 5
+
+
+@pytest.fixture
+def pairs(tmp_path: Path) -> Path:
+    for name in ("gt", "lq", "text"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+def put(folder: Path, name: str, size: tuple[int, int], frames: int = 3) -> None:
+    import av
+
+    with av.open(folder / name, "w") as output:
+        stream = output.add_stream("ffv1", rate=24)
+        stream.width, stream.height, stream.pix_fmt = *size, "yuv444p"  # type: ignore[union-attr]
+        for number in range(frames):
+            picture = np.full((size[1], size[0], 3), 40 * number + 20, np.uint8)
+            picture[:, : size[0] // 2] += 30
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts = number
+            output.mux(stream.encode(frame))  # type: ignore[union-attr]
+        output.mux(stream.encode(None))  # type: ignore[union-attr]
+
+
+def test_pairs_are_matched_by_name_and_read(pairs: Path) -> None:
+    for name in ("b.mkv", "a.mkv"):
+        put(pairs / "gt", name, (64, 48))
+        put(pairs / "lq", name, (32, 24))
+        (pairs / "text" / name.replace("mkv", "txt")).write_text(f"clip {name}")
+    found = find_pairs(pairs)
+    assert [(p.gt.name, p.lq.name if p.lq else "", p.text) for p in found] == [
+        ("a.mkv", "a.mkv", "clip a.mkv"),
+        ("b.mkv", "b.mkv", "clip b.mkv"),
+    ]
+    data = DataConfig(pairs=pairs, frames=2, height=40, width=48, workers=0)
+    wanted, large, _ = Samples(data, 0, 4)[0]
+    assert wanted.shape == large.shape == (2, 3, 40, 48)
+    assert float((wanted - large).abs().mean()) < 0.05
+
+
+def test_clip_without_its_twin_is_refused(pairs: Path) -> None:
+    put(pairs / "gt", "a.mkv", (64, 48))
+    put(pairs / "gt", "b.mkv", (64, 48))
+    put(pairs / "lq", "a.mkv", (32, 24))
+    with pytest.raises(UsageError, match=r"b\.mkv: has no counterpart in .*lq"):
+        find_pairs(pairs)
+
+
+def test_twin_without_its_clip_is_refused(pairs: Path) -> None:
+    put(pairs / "gt", "a.mkv", (64, 48))
+    put(pairs / "lq", "c.mkv", (32, 24))
+    with pytest.raises(UsageError, match=r"c\.mkv: has no clip of that name"):
+        find_pairs(pairs)
+
+
+def test_pair_of_other_length_is_refused(pairs: Path) -> None:
+    put(pairs / "gt", "a.mkv", (64, 48))
+    put(pairs / "lq", "a.mkv", (32, 24), frames=2)
+    with pytest.raises(UsageError, match="2 frames, but"):
+        find_pairs(pairs)
+
+
+def test_pair_of_other_size_is_refused(pairs: Path) -> None:
+    put(pairs / "gt", "a.mkv", (64, 48))
+    put(pairs / "lq", "a.mkv", (24, 24))
+    with pytest.raises(UsageError, match="is not a half or a quarter"):
+        find_pairs(pairs)
+
+
+def test_two_clips_of_one_name_are_refused(pairs: Path) -> None:
+    put(pairs / "gt", "a.mkv", (64, 48))
+    put(pairs / "gt", "a.avi", (64, 48))
+    with pytest.raises(UsageError, match="has the same name"):
+        find_pairs(pairs)

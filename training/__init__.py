@@ -1,0 +1,1 @@
+"""Training STAR: clips with their worn twins, the loss, the loop. star/ never imports it."""
