@@ -22,6 +22,7 @@ from restar import __version__
 from restar.errors import CatalogError, MediaError, NoSourceError, UsageError
 from restar.settings import Settings
 from store import Store
+from tasks.memory import share_arenas
 
 __all__ = [
     "SOFTWARE",
@@ -62,6 +63,7 @@ class OpenFilm:
 @contextmanager
 def open_house(settings: Settings) -> Iterator[House]:
     """Open catalog and store, made where they are missing, and register this process."""
+    share_arenas()
     who = settings.agent or _user()
     store = Store(settings.store_root)
     with open_catalog(settings.database_url, idle_seconds=settings.lease_seconds) as catalog:
