@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 import psutil
@@ -25,6 +26,7 @@ from store import Store
 from tasks.memory import share_arenas
 
 __all__ = [
+    "NOMINAL_RATE",
     "SOFTWARE",
     "House",
     "OpenFilm",
@@ -35,6 +37,8 @@ __all__ = [
     "started_at",
 ]
 
+# Frames a second where a film says no rate: for finding cuts and for showing times, never for PTS.
+NOMINAL_RATE = Fraction(25)
 SOFTWARE = f"restar {__version__}"
 
 

@@ -9,7 +9,6 @@ import json
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +29,12 @@ from restar.errors import MediaError, StoreError
 from restar.film import FilmManifest, Identifiers, Scene, Source
 from restar.hashing import canonical_json, sha256_of_file
 from restar.progress import Advance, track
-from tasks.house import House
+from tasks.house import NOMINAL_RATE, House
 from tasks.measure import measurer_for, save_measures
 from tasks.shots import DETECTOR, ShotSettings, detect_scenes
 from tasks.step import step
 
 __all__ = ["ingest"]
-
-_NOMINAL = Fraction(25)  # where a film says no frame rate; only cut detection uses it
 
 
 @step("ingest {path.name}")
@@ -83,7 +80,7 @@ def _one_pass(
     house: House, path: Path, info: MediaInfo
 ) -> tuple[str, dict[str, Any], str, list[Scene]]:
     """Decode once; return the index's sha256, what was found, the measures' sha256, the scenes."""
-    rate, damage, fields = info.video.rate or _NOMINAL, Damage(), FieldDetector()
+    rate, damage, fields = info.video.rate or NOMINAL_RATE, Damage(), FieldDetector()
     with house.store.staging() as folder:
         index = folder / "index.npy"
         with (

@@ -17,12 +17,11 @@ from media.frames import decode_all
 from restar.errors import StoreError
 from restar.progress import track
 from restar.timeline import FrameRange
-from tasks.house import House, OpenFilm
+from tasks.house import NOMINAL_RATE, House, OpenFilm
 
 __all__ = ["KIND", "FactsOfFilm", "measurer_for", "measures_of", "save_measures"]
 
 KIND = "facts"
-_NOMINAL = Fraction(25)
 
 
 @dataclass(frozen=True)
@@ -38,7 +37,7 @@ class FactsOfFilm:
 @contextmanager
 def measurer_for(folder: Path, rate: Fraction | None) -> Iterator[Measurer]:
     """Yield what measures frames into `folder`/measures.npz."""
-    with Measurer(folder / "measures.npz", rate or _NOMINAL) as measurer:
+    with Measurer(folder / "measures.npz", rate or NOMINAL_RATE) as measurer:
         yield measurer
 
 

@@ -20,7 +20,7 @@ from restar.progress import track
 from restar.recipe import Recipe
 from restar.timeline import FrameRange, timecode
 from store import write_error
-from tasks.house import House, OpenFilm
+from tasks.house import NOMINAL_RATE, House, OpenFilm
 from tasks.pictures import Picture, beside, jpeg, small_picture
 from tasks.plan import plan_restoration, spec_of
 from tasks.restore import Workshop, restored_frames
@@ -28,7 +28,6 @@ from tasks.restore import Workshop, restored_frames
 __all__ = ["Estimate", "preview"]
 
 _SECONDS = 2
-_NOMINAL = Fraction(25)
 _HEIGHT = 270
 
 
@@ -53,7 +52,7 @@ def preview(
     doing nothing else.
     """
     plan = plan_restoration(film, recipe)
-    rate = film.info.video.rate or _NOMINAL
+    rate = film.info.video.rate or NOMINAL_RATE
     workshop = Workshop()
     rows: list[Picture] = []
     frames, size, seconds = 0, 0, 0.0

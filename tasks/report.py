@@ -6,7 +6,6 @@ written before there is a master. Everything from outside is escaped, and nothin
 """
 
 import base64
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ from restar.progress import track
 from restar.recipe import Recipe
 from restar.timeline import FrameRange, timecode
 from store import replace
-from tasks.house import SOFTWARE, House, OpenFilm
+from tasks.house import NOMINAL_RATE, SOFTWARE, House, OpenFilm
 from tasks.pictures import heat_svg, jpeg, small_picture
 from tasks.reportscores import SceneScores, charts, licences, scene_scores
 
@@ -42,7 +41,6 @@ __all__ = ["place_report", "write_report"]
 _SHOWN = 48  # scenes with pictures; those of a long film are picked evenly
 _FLAGGED = 120  # flagged scenes with pictures, the first ones
 _HEIGHT = 300  # pixels of a picture
-_NOMINAL = Fraction(25)
 
 
 def place_report(
@@ -154,7 +152,7 @@ def _role_names(roles: dict[str, TakeRow], selected: TakeRow | None) -> list[dic
 
 
 def _times(film: OpenFilm, frames: FrameRange) -> dict[str, Any]:
-    rate = film.info.video.rate or _NOMINAL
+    rate = film.info.video.rate or NOMINAL_RATE
     return {
         "start": frames.start,
         "end": frames.end,
@@ -184,7 +182,7 @@ def _pictures(
 
 def _take_still(house: House, film: OpenFilm, take: TakeRow, number: int) -> str:
     path = house.store.open_local(take.sha256)
-    rate = film.info.video.rate or _NOMINAL
+    rate = film.info.video.rate or NOMINAL_RATE
     frame = frame_at(path, probe(path), number / rate)
     return _still(small_picture(frame, TakeFormat.from_json(take.spec["format"]).video, _HEIGHT))
 

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
 from dataclasses import dataclass, field
-from fractions import Fraction
 
 import av
 
@@ -26,7 +25,7 @@ from restar.spec import Spec
 from restar.timeline import FrameRange
 from restorers import Restorer, StepContext, restorer
 from tasks.channel import Channel, ClosedError, ahead
-from tasks.house import House, OpenFilm
+from tasks.house import NOMINAL_RATE, House, OpenFilm
 from tasks.step import step
 
 __all__ = [
@@ -42,7 +41,6 @@ __all__ = [
 AHEAD = 8
 """How many frames may wait between two of the threads (200 MB of 4K in 16 bits)."""
 
-_NOMINAL = Fraction(25)
 _log = logging.getLogger("restar.restore")
 
 
@@ -107,7 +105,7 @@ class TakeInWork:
     ) -> None:
         self._house, self._then, self._otherwise, self._check = house, then, otherwise, check
         self._format = TakeFormat.from_json(spec.format)
-        self._rate = film.info.video.rate or _NOMINAL
+        self._rate = film.info.video.rate or NOMINAL_RATE
         self._frames: Channel[av.VideoFrame] = Channel(AHEAD)
         self._began = time.monotonic()
         self._model_seconds = 0.0
