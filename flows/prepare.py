@@ -18,7 +18,7 @@ from catalog.events import EventType, append, restoration_stream
 from catalog.jobs import NewJob, dedupe_key, enqueue, requeue_dead, requeue_expired
 from catalog.models import RestorationRow, RestorationSceneRow
 from catalog.restorations import (
-    find_take,
+    find_takes,
     open_restoration,
     recipe_of,
     restoration_scenes,
@@ -317,7 +317,7 @@ def _check_takes(
         if (said := words[scene.number]) is not None
     ]
     with house.catalog.read() as session:
-        takes = [take for key in keys if (take := find_take(session, key)) is not None]
+        takes = find_takes(session, keys)
     with track("checking takes", "bytes", sum(take.bytes for take in takes)) as advance:
         for take in takes:
             try:

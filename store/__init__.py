@@ -67,11 +67,11 @@ class Store:
         sha256 = sha256_of_file(path)
         target = self._object(sha256)
         try:
-            target.parent.mkdir(exist_ok=True)
+            if not target.parent.is_dir():
+                target.parent.mkdir(exist_ok=True)
+                fsync(target.parent.parent)
             path.chmod(0o444)
-            fsync(path)
-            path.replace(target)
-            fsync(target.parent)
+            replace(path, target)
         except OSError as error:
             raise write_error(target, error) from None
         return sha256

@@ -37,6 +37,23 @@ def test_the_same_bytes_twice_are_one_file(store: Store) -> None:
     assert len([p for p in (store.root / "objects").rglob("*") if p.is_file()]) == 1
 
 
+def test_what_is_published_survives_a_power_cut(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bytes before the name, then the name; and first of all the folder that the name is in."""
+    synced: list[tuple[str, bool]] = []
+
+    def note(path: Path) -> None:
+        synced.append((path.relative_to(store.root).parts[0], path.is_file()))
+
+    monkeypatch.setattr("store.fsync", note)
+    put(store, b"x")
+    assert synced == [("objects", False), ("staging", True), ("objects", False)]
+    synced.clear()
+    put(store, b"x")
+    assert synced == [("staging", True), ("objects", False)]
+
+
 def test_an_altered_file_is_set_aside(store: Store) -> None:
     sha256 = put(store, b"frames")
     path = store.open_local(sha256)
