@@ -37,6 +37,7 @@ from restar.recipe import Recipe
 from restar.spec import Spec, take_key
 from restar.timeline import FrameRange, format_scenes
 from tasks.assemble import claim_place, master_path
+from tasks.assumptions import record_assumptions
 from tasks.caption import Teller, Words
 from tasks.guard import guard_wanted
 from tasks.house import House, OpenFilm, open_film, place, process_is_alive
@@ -268,6 +269,7 @@ def open_for(
                 f"restoration {restoration.id[:12]} was begun with takes of another format by "
                 "another version of restar; give the recipe a new name to begin again"
             )
+        record_assumptions(session, restoration, film.info.format, plan, house.who)
         _carry_prompts(session, restoration, recipe)
         if output is not None:
             set_output(session, restoration.id, output)

@@ -69,10 +69,13 @@ class TakeWriter:
         if kind is not None:
             self.path.unlink(missing_ok=True)
 
-    def write(self, frame: av.VideoFrame) -> None:
-        """Encode the next frame, converted to the take's format where it has another."""
+    def write(self, frame: av.VideoFrame, md5: bytes | None = None) -> None:
+        """Encode the next frame, converted to the take's format where it has another.
+
+        `md5` is that of the frame where it was computed already; a wrong one is found at assembly.
+        """
         picture = to_format(frame, self._format.video)
-        self._md5s += frame_md5(picture)
+        self._md5s += frame_md5(picture) if md5 is None or picture is not frame else md5
         picture.pts = len(self._md5s) // 16 - 1
         picture.time_base = self._time_base
         self._mux(picture)
