@@ -8,8 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import av
 import av.error
@@ -17,6 +16,7 @@ import numpy as np
 from av.filter import Graph
 from numpy.typing import NDArray
 
+from media.staged import Staged
 from restar.errors import MediaError
 
 __all__ = [
@@ -86,7 +86,7 @@ class FrameIndex:
         return int(keys[-1]) if len(keys) else 0
 
 
-class IndexWriter:
+class IndexWriter(Staged):
     """Writes a FrameIndex frame by frame, in bounded memory.
 
     A frame without a PTS (AVI, program and raw streams have such) is one nominal duration after the
@@ -106,17 +106,9 @@ class IndexWriter:
         self._step = max(1, step)
         self._fields = _FieldFlags()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _end(self, *, well: bool) -> None:
         self._raw.close()
-        if kind is None:
+        if well:
             self._write_npy()
         self._raw_path.unlink(missing_ok=True)
 

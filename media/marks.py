@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any
 
 import av
+
+from media.staged import Staged
 
 __all__ = [
     "ContentLight",
@@ -127,7 +128,7 @@ def marks_of(frame: av.VideoFrame) -> Marks:
     return {one.type.name: bytes(one) for one in kept}
 
 
-class MarksWriter:
+class MarksWriter(Staged):
     """Writes the changes of marks from frame to frame, in bounded memory."""
 
     def __init__(self, path: Path) -> None:
@@ -137,15 +138,7 @@ class MarksWriter:
         self._frame = 0
         self._tell({"restar": "marks", "version": 1, "of": "side data of frames, by libav's names"})
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _end(self, *, well: bool) -> None:
         self._file.close()
 
     def add(self, marks: Marks) -> None:

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TypeAlias
+from typing import TypeAlias
 
 import av
 import av.error
@@ -22,6 +21,7 @@ from media.convert import to_format
 from media.format import TakeFormat
 from media.frames import frame_md5
 from media.probe import LIBAV_NAMES, open_media
+from media.staged import Staged
 from restar.errors import MediaError, StoreError, VerificationError
 
 __all__ = ["TakeWriter", "VideoPacket", "WrittenTake", "take_packets"]
@@ -38,7 +38,7 @@ class WrittenTake:
     md5s: bytes
 
 
-class TakeWriter:
+class TakeWriter(Staged):
     """Encodes frames to a take file; on an error inside the block the file is removed."""
 
     def __init__(self, path: Path, take_format: TakeFormat, rate: Fraction, threads: int = 0):
@@ -55,18 +55,10 @@ class TakeWriter:
         self._stream = _ffv1_stream(self._container, take_format, rate, threads)
         self._open = True
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _end(self, *, well: bool) -> None:
         if self._open:
             self._container.close()
-        if kind is not None:
+        if not well:
             self.path.unlink(missing_ok=True)
 
     def write(self, frame: av.VideoFrame, md5: bytes | None = None) -> None:
