@@ -197,6 +197,8 @@ def _decode_reel(
                 raise late_stream(reel.path, "a stream") from None
             if packet is None:
                 return
+            if not packet.size and packet.pts is not None:
+                continue  # Theora's way to show the frame before for longer; a decoder takes none
             damage.hidden += packet.is_discard
             if ffv1 is not None and packet.size:
                 wrong = ffv1.why_not(bytes(packet), packet.is_keyframe)

@@ -21,6 +21,7 @@ import av.error
 
 from media import ffmpeg
 from media.attach import Attachment, extract, sidecar_of, write_sidecar
+from media.captions import CAPTION_FILES, write_captions
 from media.format import TakeFormat
 from media.frames import FrameIndex
 from media.marks import TrackMarks, track_marks
@@ -92,13 +93,15 @@ def write_master(plan: MasterPlan, target: Path) -> tuple[Carried, ...]:
 def own_attachments(
     info: MediaInfo, index: FrameIndex, marks: Path | None, folder: Path
 ) -> list[Attachment]:
-    """Write into `folder` what every master gets: the film's probe, its marks and its exact times."""
+    """Write into `folder` what every master gets: the film's probe, marks, captions, exact times."""
     source, timeline = folder / "source.json", folder / "timeline.json"
     source.write_text(canonical_json(info.to_json()) + "\n", encoding="utf-8")
     _write_timeline(index, timeline)
     files = [Attachment(source, "restar-source.json", _JSON)]
     if marks is not None:
         files.append(Attachment(marks, "restar-marks.jsonl", _LINES))
+        captions = write_captions(info, index, marks, folder)
+        files += [Attachment(path, path.name, CAPTION_FILES[path.name]) for path in captions]
     return [*files, Attachment(timeline, "restar-timeline.json", _JSON)]
 
 
