@@ -187,6 +187,7 @@ def _decode_reel(
             container.seek(seek - reel.shift, stream=stream, backward=True)
         packets = container.demux(stream)
         ffv1 = Ffv1Check() if info.video.codec == "ffv1" and check else None
+        shape: Fraction | None = None
         while True:
             try:
                 packet = next(packets, None)
@@ -211,10 +212,22 @@ def _decode_reel(
             except av.error.FFmpegError as error:
                 damage.note(reel.path, info, f"does not decode ({error.strerror})", packet.pts)
                 continue
+            shape = _same_shape(reel, stream, shape, damage.frames) if frames and check else shape
             for frame in frames:
                 if frame.pts is not None:
                     frame.pts += reel.shift
                 yield frame
+
+
+def _same_shape(reel: Reel, stream: av.VideoStream, was: Fraction | None, count: int) -> Fraction:
+    """The shape of a stream's pixels, which a master can only say once."""
+    now = stream.codec_context.sample_aspect_ratio or Fraction(1)
+    if was not in {None, now}:
+        raise MediaError(
+            f"{reel.path}: its pixels change their shape from {was} to {now} near frame {count}; cut "
+            "it there into films of one shape each"
+        )
+    return now
 
 
 def _images(info: MediaInfo, start: int = 0) -> Iterator[av.VideoFrame]:
