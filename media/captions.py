@@ -20,10 +20,10 @@ from media.index import FrameIndex
 from media.marks import changes
 from media.probe import MediaInfo
 
-__all__ = ["CAPTION_FILES", "write_captions"]
+__all__ = ["CAPTION_FILES", "CAPTION_MARK", "write_captions"]
 
 CAPTION_FILES = {"restar-captions.mcc": "text/plain", "restar-captions.scc": "text/plain"}
-_MARK = "A53_CC"
+CAPTION_MARK = "A53_CC"
 _SCC_RATE = Fraction(30000, 1001)
 # Frames a second -> its code in a caption distribution packet (ST 334-2, table 3).
 _CDP_RATES = {
@@ -58,9 +58,7 @@ class _Clock:
         drops = told[4] == ";" and per_second in {30, 60}
         whole = 60 * hours + minutes
         dropped = (whole - whole // 10) * per_second // 15 if drops else 0
-        return cls(
-            per_second, (60 * whole + seconds) * per_second + frames - dropped, drops
-        )  # fmt: skip
+        return cls(per_second, (60 * whole + seconds) * per_second + frames - dropped, drops)
 
     def at(self, frame: int) -> str:
         """The timecode of the film's frame of that number (SMPTE ST 12-1, 7.4)."""
@@ -79,7 +77,7 @@ def write_captions(info: MediaInfo, index: FrameIndex, marks: Path, folder: Path
     """Write a film's captions into `folder`, the same bytes for the same film; return the files.
 
     None where it has no captions, or runs at a rate that captions are not defined for; an .scc where
-    there is CEA-608 and the rate is one of NTSC.
+    there is CEA-608 in the first field and the rate is one of NTSC.
     """
     rate = _rate(index)
     if rate not in _CDP_RATES or next(_captions(marks, index), None) is None:
@@ -118,7 +116,7 @@ def _captions(marks: Path, index: FrameIndex) -> Iterator[tuple[int, bytes]]:
     """Yield each frame that has caption data, and the data: three bytes for each construct."""
     data, since = b"", 0
     for line in changes(marks):
-        if line["mark"] != _MARK:
+        if line["mark"] != CAPTION_MARK:
             continue
         if data:
             yield from ((frame, data) for frame in range(since, line["frame"]))
