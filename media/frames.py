@@ -13,6 +13,7 @@ from pathlib import Path
 
 import av
 import av.error
+from av.codec.context import Flags
 
 from media.damage import Damage, check_whole, late_stream
 from media.ffmpeg import Complaints
@@ -183,10 +184,14 @@ def _decode_reel(
         stream.thread_type = "SLICE" if info.tolerant else "AUTO"
         # A decoder that hides damage would give made-up pictures: let it say so instead.
         stream.codec_context.options = {"err_detect": "explode"}
+        # Else libav cuts off fewer columns on the left than the film says, for the sake of alignment.
+        stream.codec_context.flags |= Flags.unaligned
         if seek is not None:
             container.seek(seek - reel.shift, stream=stream, backward=True)
         packets = container.demux(stream)
         ffv1 = Ffv1Check() if info.video.codec == "ffv1" and check else None
+        # AVI has no PTS; what libav takes for them goes wrong where B-frames are packed (Xvid).
+        guessed = container.format.name == "avi" and info.video.codec == "mpeg4"
         shape: Fraction | None = None
         while True:
             try:
@@ -214,8 +219,8 @@ def _decode_reel(
                 continue
             shape = _same_shape(reel, stream, shape, damage.frames) if frames and check else shape
             for frame in frames:
-                if frame.pts is not None:
-                    frame.pts += reel.shift
+                pts = frame.dts if guessed else frame.pts
+                frame.pts = None if pts is None else pts + reel.shift
                 yield frame
 
 
