@@ -36,6 +36,7 @@ class Store:
         try:
             for name in ("objects", "staging", "quarantine"):
                 (root / name).mkdir(parents=True, exist_ok=True)
+            _make_folders(root / "objects")
         except OSError as error:
             raise StoreError(
                 f"{root}: can't be made ({error.strerror}); set RESTAR_HOME or RESTAR_STORE to a "
@@ -68,9 +69,6 @@ class Store:
         sha256 = sha256_of_file(path)
         target = self._object(sha256)
         try:
-            if not target.parent.is_dir():
-                target.parent.mkdir(exist_ok=True)
-                fsync(target.parent.parent)
             path.chmod(0o444)
             replace(path, target)
             self._own[sha256] = _state(target)
@@ -132,6 +130,15 @@ class Store:
                     lock_path.unlink(missing_ok=True)
             except (BlockingIOError, FileNotFoundError):
                 continue
+
+
+def _make_folders(objects: Path) -> None:
+    """Make the folders of all first bytes, and write their names to disk, before any is needed."""
+    if (objects / "ff").is_dir():
+        return
+    for first in range(256):
+        (objects / f"{first:02x}").mkdir(exist_ok=True)
+    fsync(objects)
 
 
 def _state(path: Path) -> tuple[int, ...]:
