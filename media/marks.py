@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import av
+from av.sidedata.sidedata import SideDataContainer
 
 from media.staged import Staged
 
@@ -121,7 +122,9 @@ def marks_of(frame: av.VideoFrame) -> Marks:
     "UNREADABLE" stands for data of a kind newer than PyAV (such as EXIF), which can't be read.
     """
     try:
-        sides: Any = frame.side_data  # PyAV's stubs take it for a mapping by name
+        # Not `frame.side_data`: a frame that was asked for it holds itself, and hundreds of frames
+        # would wait for the garbage collector with all their pixels.
+        sides: Any = SideDataContainer(frame)
     except ValueError:  # of a kind that PyAV has no name for, and then it gives none of them
         return {"UNREADABLE": b""}
     kept = [one for one in sides if one.type.name not in _NOT_OF_THE_FILM]
