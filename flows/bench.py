@@ -149,6 +149,7 @@ class Bench:
         self._films: dict[str, OpenFilm] = {}
         self._recipes: dict[str, Recipe] = {}
         self.model = ""
+        self.environment = ""  # the record of it in the catalog, once there is one
         self.pace: dict[str, float] = {}  # seconds a frame
         self.take: TakeInWork | None = None
         self._ahead: Future[Ready | None] | None = None

@@ -18,7 +18,7 @@ from catalog.events import EventType, append, restoration_stream
 from catalog.jobs import NewJob, dedupe_key, enqueue, requeue_dead, requeue_expired
 from catalog.models import RestorationRow, RestorationSceneRow
 from catalog.restorations import (
-    find_take,
+    find_takes,
     open_restoration,
     recipe_of,
     restoration_scenes,
@@ -37,6 +37,7 @@ from restar.recipe import Recipe
 from restar.spec import Spec, take_key
 from restar.timeline import FrameRange, format_scenes
 from tasks.assemble import claim_place, master_path
+from tasks.assumptions import record_assumptions
 from tasks.caption import Teller, Words
 from tasks.guard import guard_wanted
 from tasks.house import House, OpenFilm, open_film, place, process_is_alive
@@ -268,6 +269,7 @@ def open_for(
                 f"restoration {restoration.id[:12]} was begun with takes of another format by "
                 "another version of restar; give the recipe a new name to begin again"
             )
+        record_assumptions(session, restoration, film.info.format, plan, house.who)
         _carry_prompts(session, restoration, recipe)
         if output is not None:
             set_output(session, restoration.id, output)
@@ -317,7 +319,7 @@ def _check_takes(
         if (said := words[scene.number]) is not None
     ]
     with house.catalog.read() as session:
-        takes = [take for key in keys if (take := find_take(session, key)) is not None]
+        takes = find_takes(session, keys)
     with track("checking takes", "bytes", sum(take.bytes for take in takes)) as advance:
         for take in takes:
             try:

@@ -41,7 +41,7 @@ def plan_restoration(film: OpenFilm, recipe: Recipe) -> Plan:
         needs.append(needs_of(member, resolved, video))
         video = member.output(resolved, video)
         steps.append(resolved)
-    take_format = TakeFormat(_storable(video, recipe.restore.pixel_format))
+    take_format = TakeFormat.of(_storable(video, recipe.restore.pixel_format))
     return Plan(tuple(steps), take_format, joined(needs))
 
 
