@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.clips import Clip, clips
-from benchmarks.faults import FAULTS, STRENGTHS, WHERE
+from benchmarks.faults import FAULTS, OTHERS, STRENGTHS, WHERE
 from media.convert import from_rgb, scaled, to_rgb
 from media.degrade import CopyPass, Degradation, PrintWear, degrade_frames
 from media.format import ColourTags, VideoFormat
@@ -106,11 +106,11 @@ def of_clip(
     clean = [np.asarray(p, np.float32) / 255 for p in clip.load()]
     made = [(kind, source_pairs(source), take) for kind, source, take in goods(clean, seed)]
     rows = [(kind, "", "", measure(source, take, only)) for kind, source, take in made]
-    for number, (fault, put) in enumerate(FAULTS.items()):
+    for number, (fault, put) in enumerate({**FAULTS, **OTHERS}.items()):
         if faults and fault not in faults:
             continue
         for strength, word in enumerate(STRENGTHS):
-            for turn in range(2 if word == "medium" else 1):
+            for turn in range(_takes_of(fault, word)):
                 kind, source, take = made[(number + seed + 3 * turn + strength) % len(made)]
                 random = np.random.default_rng((seed, number, strength, turn))
                 faulty = [np.clip(p, 0, 1) for p in put(take, random, strength)]
@@ -122,11 +122,18 @@ def of_clip(
     ]  # fmt: skip
 
 
+def _takes_of(fault: str, strength: str) -> int:
+    if fault in OTHERS:
+        return int(strength == "medium")
+    return 2 if strength == "medium" else 1
+
+
 def run_measure(cache: Path, workers: int, only: Sequence[str], faults: Sequence[str] = ()) -> None:
     """Measure every clip that was not; with `only`, these measures anew, into what is there."""
     folder = cache / "measured"
     folder.mkdir(exist_ok=True)
     wanted = [c for c in clips(cache) if only or not (folder / f"{c.name}.json").exists()]
+    wanted.sort(key=lambda clip: not clip.held_out)
     work = partial(of_clip, only=only, faults=faults)
     with ProcessPoolExecutor(workers) as pool:
         for clip, made in zip(wanted, pool.map(work, wanted), strict=True):

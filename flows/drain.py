@@ -29,7 +29,7 @@ from catalog.restorations import find_take, restoration_scene, restoration_scene
 from flows.bench import DRAINED, Bench, Drained, Ready, Shift, Trade
 from flows.choose import choose
 from flows.leases import Leases
-from flows.prepare import queue_score, want_scene
+from flows.prepare import queue_score, record_words, want_scene
 from flows.stop import Interrupted, Stop
 from restar.errors import LeaseLost, StoreError
 from restar.log import about
@@ -240,8 +240,9 @@ def _caption(bench: Bench, lease: Lease, film: OpenFilm) -> None:
     words = teller.words(scene)
     assert words is not None  # noqa: S101  it was looked at
     with house.catalog.begin() as session:
-        scene.prompt = words.prompt.text
         restoration = session.get_one(RestorationRow, scene.restoration_id)
+        record_words(session, house, restoration, {scene.number: words}, teller)
+        scene.prompt, scene.marks = words.prompt.text, list(words.marks)
         want_scene(session, house, restoration, scene, plan, recipe)
         commit_caption(
             session, lease, words.caption.text, words.prompt.text, words.caption.revision,

@@ -32,12 +32,13 @@ from catalog.restorations import (
 from catalog.shots import latest_shot_list
 from restar.errors import CatalogError, RecipeError, StoreError, UsageError
 from restar.film import Identifiers
+from restar.needs import NONE
 from restar.progress import track
 from restar.recipe import Recipe
 from restar.spec import Spec, take_key
 from restar.timeline import FrameRange, format_scenes
 from tasks.assemble import claim_place, master_path
-from tasks.caption import Teller, Words
+from tasks.caption import TEXT_CARD, Teller, Words, is_resized
 from tasks.guard import guard_wanted
 from tasks.house import House, OpenFilm, open_film, place, process_is_alive
 from tasks.ingest import ingest
@@ -117,7 +118,7 @@ def prepare(house: House, path: Path, order: Order) -> Prepared:
                 enqueue(session, _caption_job(restoration, scene), reopen=True)
                 queued += 1
                 continue
-            scene.prompt = said.prompt.text
+            scene.prompt, scene.marks = said.prompt.text, list(said.marks)
             queued += want_scene(session, house, restoration, scene, plan, order.recipe)
     return Prepared(film_id, restoration.id, target, len(scenes), queued)
 
@@ -157,6 +158,19 @@ def record_words(
                 "scenes": format_scenes(new),
             },
         )  # fmt: skip
+    cards = [number for number in new if (said := words[number]) is not None and said.card]
+    if cards:
+        append(
+            session,
+            restoration_stream(restoration.id),
+            EventType.POLICY_ASSIGNMENT,
+            film_id=restoration.film_id,
+            agent=house.who,
+            detail={
+                "policy": "restore.text_cards", "mark": TEXT_CARD, "restored_by": "resize",
+                "scenes": format_scenes(cards),
+            },
+        )  # fmt: skip
     return new
 
 
@@ -172,7 +186,8 @@ def want_scene(
 
     One that is there is scored for this restoration, whose limits may be others than when it was made.
     """
-    spec, key = _wanted(restoration.film_id, scene, plan, recipe, scene.prompt or "")
+    card = is_resized(plan, scene.marks, scene.overrides)
+    spec, key = _wanted(restoration.film_id, scene, plan, recipe, scene.prompt or "", card)
     made = want(
         session,
         restoration.id,
@@ -182,7 +197,7 @@ def want_scene(
         overrides=scene.overrides,
         prompt=spec.prompt,
         max_attempts=house.settings.max_attempts,
-        needs=plan.needs,
+        needs=NONE if card else plan.needs,
     )
     if not made:
         queue_score(session, scene, restoration.film_id, key, recipe)
@@ -312,7 +327,7 @@ def _check_takes(
 ) -> None:
     """Hash every take that would be used again; one that is not what it was is lost."""
     keys = [
-        _wanted(film.row.id, scene, plan, recipe, said.prompt.text)[1]
+        _wanted(film.row.id, scene, plan, recipe, said.prompt.text, said.card)[1]
         for scene in scenes
         if (said := words[scene.number]) is not None
     ]
@@ -329,10 +344,15 @@ def _check_takes(
 
 
 def _wanted(
-    film_id: str, scene: RestorationSceneRow, plan: Plan, recipe: Recipe, prompt: str
+    film_id: str,
+    scene: RestorationSceneRow,
+    plan: Plan,
+    recipe: Recipe,
+    prompt: str,
+    card: bool,
 ) -> tuple[Spec, str]:
     seed = scene.overrides.get("seed", recipe.restore.seed)
-    spec = spec_of(plan, recipe, prompt, seed)
+    spec = spec_of(plan, recipe, prompt, seed, card=card)
     return spec, take_key(film_id, FrameRange(scene.start, scene.end), spec)
 
 

@@ -26,6 +26,7 @@ class Identity:
     algorithm = 1
     needs_progressive = False
     uses_prompt = False
+    invents = False
 
     def resolve(self, options: dict[str, Any], source: VideoFormat) -> ResolvedStep:
         """Return the step; raise RecipeError for an option, or a format that can't even be converted."""
