@@ -27,9 +27,10 @@ Picture = NDArray[np.float32]
 
 @torch.inference_mode()
 def star_tiny(pictures: Sequence[Picture], scale: int = 2) -> list[Picture]:
-    """Return pictures (h, w, 3), 0..1, with sides divisible by 4, enlarged by star-tiny."""
+    """Return pictures (h, w, 3), 0..1, enlarged by star-tiny."""
     model = _model()
-    frames = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2) * 2 - 1
+    height, width = pictures[0].shape[:2]
+    frames = torch.from_numpy(_padded(np.stack(pictures), scale)).permute(0, 3, 1, 2) * 2 - 1
     large = enlarged(frames, scale)[None]
     text = encode_prompts(model.text, [prompt_for(scale, measure(frames))])
     hint = model.hint(large)
@@ -42,7 +43,15 @@ def star_tiny(pictures: Sequence[Picture], scale: int = 2) -> list[Picture]:
     start = FrameNoise(0).clip(0, len(pictures), "start", 0, tuple(hint[0, :, 0].shape))
     plan = few_step_plan(model.schedule, 1)
     made = large + model.residual(ddim(denoise, start, plan, model.schedule))
-    return [np.asarray(p) for p in (made[0].clamp(-1, 1).permute(0, 2, 3, 1) / 2 + 0.5).numpy()]
+    shown = (made[0].clamp(-1, 1).permute(0, 2, 3, 1) / 2 + 0.5).numpy()
+    return [np.ascontiguousarray(p[: scale * height, : scale * width]) for p in shown]
+
+
+def _padded(clip: Picture, scale: int) -> Picture:
+    """A clip with edges repeated below and to the right, of a size that the network takes."""
+    height, width = (side * scale // 4 for side in clip.shape[1:3])
+    down, right = (2 - height) % 4 * 4 // scale, -width % 4 * 4 // scale
+    return np.pad(clip, ((0, 0), (0, down), (0, right), (0, 0)), "edge")
 
 
 @lru_cache(maxsize=1)

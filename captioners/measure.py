@@ -141,7 +141,8 @@ class Measurer:
         picture = _Luma(frame)
         thin = picture.thin()
         mean, spread = cv2.meanStdDev(thin)
-        cells = cv2.resize(thin, _GRID, interpolation=cv2.INTER_AREA).astype(np.float32)
+        # in floats: rounded, a flicker of half a level would be none
+        cells = cv2.resize(thin.astype(np.float32), _GRID, interpolation=cv2.INTER_AREA)
         change = np.nan
         if self._cells is not None:
             difference = cells - self._cells

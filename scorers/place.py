@@ -69,9 +69,12 @@ def _field(source: Plane, take: Plane) -> tuple[Plane, Plane] | None:
     """
     if min(source.shape) < 32:
         return None
-    source, take = (cv2.GaussianBlur(p, (0, 0), _SMOOTH) for p in (source, take))
+    source, take = (
+        np.asarray(cv2.GaussianBlur(p, (0, 0), _SMOOTH), np.float32) for p in (source, take)
+    )
     mean, spread = float(source.mean()), float(source.std())
-    take = (take - float(take.mean())) * (spread / max(float(take.std()), 1e-6)) + mean
+    gain = np.float32(spread / max(float(take.std()), 1e-6))
+    take = (take - np.float32(take.mean())) * gain + np.float32(mean)
     gx, gy = (cv2.Sobel(source, cv2.CV_32F, *d, scale=1 / 8) for d in ((1, 0), (0, 1)))
     if float(np.mean(gx * gx + gy * gy)) < _LEAST:
         return None

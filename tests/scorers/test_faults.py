@@ -143,7 +143,7 @@ def test_a_displacement_is_told_in_pixels(clean: list[Picture], pixels: float) -
 
     source = clean[:9]
     series = scored(scorer("displacement"), source, [moved(1, p) for p in source])
-    assert series.mean == pytest.approx(pixels, rel=0.2)
+    assert series.mean == pytest.approx(pixels, rel=0.35)
     weaving = [moved((n // 4 + 1) % 3 - 1, p) for n, p in enumerate(source)]
     assert (scored(scorer("displacement"), source, weaving).mean or 0) < 0.1
 
