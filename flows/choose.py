@@ -16,7 +16,8 @@ from catalog.base import JobKind
 from catalog.commits import scores_of
 from catalog.jobs import Lease, NewJob, dedupe_key, enqueue
 from catalog.models import RestorationRow, RestorationSceneRow, TakeRow
-from catalog.restorations import recipe_of, select_take, unselect
+from catalog.redo import scene_recipe
+from catalog.restorations import select_take, unselect
 from catalog.reviews import candidates
 from media.format import TakeFormat
 from restar.errors import RestarError
@@ -39,7 +40,7 @@ def choose(
     """Do what the recipe says once a take is scored; in the transaction that records its scores."""
     restoration = session.get_one(RestorationRow, lease.restoration_id)
     scene = session.get_one(RestorationSceneRow, (restoration.id, lease.scene_number))
-    recipe = recipe_of(session, restoration)
+    recipe = scene_recipe(session, restoration, scene)
     role = lease.payload.get("role") or _role(session, scene, take)
     if role == "plain":
         return
