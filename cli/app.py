@@ -6,6 +6,7 @@ import typer
 
 from cli import (
     agent,
+    bulk,
     caption,
     events,
     preview,
@@ -58,6 +59,7 @@ _RUN, _LOOK, _CARE = "Restore", "Look", "Care"
 
 app.command("restore", rich_help_panel=_RUN)(restore.restore)
 app.command("preview", rich_help_panel=_RUN)(preview.preview)
+app.command("bulk", rich_help_panel=_RUN)(bulk.bulk)
 app.command("redo", rich_help_panel=_RUN)(redo.redo)
 app.command("select", rich_help_panel=_RUN)(redo.select)
 app.command("choose", rich_help_panel=_RUN)(redo.choose)

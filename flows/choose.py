@@ -49,12 +49,15 @@ def choose(
             return
         spec = plain_spec(film, restoration, take)
         if spec is not None:
-            _queue(session, restoration, scene, spec, "plain")
+            _queue(session, restoration, scene, spec, "plain", priority=lease.priority)
         second = _second_spec(film, recipe, scene, take) if recipe.select.second_try else None
         if recipe.select.rule == "ask":
             unselect(session, restoration.id, scene.number)
         if second is not None:
-            _queue(session, restoration, scene, second[0], "second", second[1])
+            _queue(
+                session, restoration, scene, second[0], "second", second[1],
+                priority=lease.priority,
+            )  # fmt: skip
         return
     _after_second(session, house, restoration, scene, recipe, take, flags)
 
@@ -114,6 +117,7 @@ def _queue(
     spec: Spec,
     role: str,
     needs: Needs = NONE,
+    priority: int = 0,
 ) -> None:
     key = take_key(restoration.film_id, FrameRange(scene.start, scene.end), spec)
     payload = {
@@ -127,6 +131,7 @@ def _queue(
         film_id=restoration.film_id,
         scene_number=scene.number,
         payload=payload,
+        priority=priority,
     )
     enqueue(session, job, reopen=True)
 

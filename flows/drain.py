@@ -271,7 +271,9 @@ def _caption(bench: Bench, lease: Lease, film: OpenFilm) -> None:
 def _score_again(session: Session, lease: Lease, key: str, recipe: Recipe) -> None:
     """In the take's own transaction and before its commit, so that the assembly waits for it."""
     scene = session.get_one(RestorationSceneRow, (lease.restoration_id, lease.scene_number))
-    queue_score(session, scene, str(lease.film_id), key, recipe, reopen=True)
+    queue_score(
+        session, scene, str(lease.film_id), key, recipe, reopen=True, priority=lease.priority
+    )
 
 
 def _is_there(house: House, lease: Lease) -> bool:

@@ -76,6 +76,7 @@ class Order:
     force: bool = False
     allow_damaged: bool = False
     identifiers: Identifiers = field(default_factory=Identifiers)
+    priority: int = 0
 
 
 @dataclass(frozen=True)
@@ -89,13 +90,14 @@ class Prepared:
     queued: int
 
 
-def prepare(house: House, path: Path, order: Order) -> Prepared:
+def prepare(house: House, path: Path, order: Order, film_id: str | None = None) -> Prepared:
     """Make a film known, open its restoration, queue what has to be done.
 
-    Raises MediaError, RecipeError or StoreError before anything is queued.
+    `film_id` says that it was ingested just now. Raises MediaError, RecipeError or StoreError before
+    anything is queued.
     """
     check_scoring(order.recipe.score)
-    film_id = ingest(
+    film_id = film_id or ingest(
         house, path=path, identifiers=order.identifiers, allow_damaged=order.allow_damaged
     )
     film = open_film(house, film_id)
@@ -121,7 +123,7 @@ def prepare(house: House, path: Path, order: Order) -> Prepared:
         for scene in mine:  # a scene that somebody changed meanwhile is theirs
             if scene.overrides != now[scene.number]:
                 set_overrides(session, restoration.id, scene.number, scene.overrides)
-        queued = settle_scenes(session, house, restoration, mine, settled)
+        queued = settle_scenes(session, house, restoration, mine, settled, order.priority)
     return Prepared(film_id, restoration.id, target, len(scenes), queued)
 
 
@@ -221,7 +223,9 @@ def want_scene(
         needs=plan.needs,
     )
     if not made:
-        queue_score(session, scene, restoration.film_id, key, recipe, reopen=changed)
+        queue_score(
+            session, scene, restoration.film_id, key, recipe, reopen=changed, priority=priority
+        )
         hold_back(session, restoration.id, scene.number, recipe)
     return made
 
@@ -234,6 +238,7 @@ def queue_score(
     recipe: Recipe,
     *,
     reopen: bool = False,
+    priority: int = 0,
 ) -> None:
     """Queue the scoring of a take for a restoration, where its recipe has scorers; once, or `reopen`."""
     if not recipe.score.scorers and not guard_wanted(recipe):
@@ -245,6 +250,7 @@ def queue_score(
         film_id=film_id,
         scene_number=scene.number,
         payload={"take_key": key},
+        priority=priority,
     )
     enqueue(session, job, reopen=reopen)
 
