@@ -9,6 +9,7 @@ from cli import (
     bulk,
     caption,
     events,
+    export,
     preview,
     recipes,
     redo,
@@ -74,6 +75,7 @@ app.command("cost", rich_help_panel=_LOOK)(agent.cost)
 app.command("score", rich_help_panel=_LOOK)(score.score)
 app.command("report", rich_help_panel=_LOOK)(report.report)
 app.command("metrics", rich_help_panel=_LOOK)(score.metrics)
+app.command("export", rich_help_panel=_LOOK)(export.export)
 app.command("recipes", rich_help_panel=_LOOK)(recipes.recipes)
 app.command("roundtrip", rich_help_panel=_CARE)(roundtrip.roundtrip)
 app.add_typer(weights, name="weights", rich_help_panel=_CARE)
