@@ -22,6 +22,7 @@ from cli import (
 )
 from cli.degrade import degrade
 from cli.doctor import doctor
+from cli.fixity import fixity
 from cli.parity import parity
 from cli.train import train
 from cli.weights import weights
@@ -81,5 +82,6 @@ app.command("roundtrip", rich_help_panel=_CARE)(roundtrip.roundtrip)
 app.add_typer(weights, name="weights", rich_help_panel=_CARE)
 app.command("parity", rich_help_panel=_CARE)(parity)
 app.command("doctor", rich_help_panel=_CARE)(doctor)
+app.command("fixity", rich_help_panel=_CARE)(fixity)
 app.command("degrade", rich_help_panel=_CARE)(degrade)
 app.command("train", rich_help_panel=_CARE)(train)

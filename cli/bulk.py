@@ -42,6 +42,15 @@ def bulk(
         bool,
         typer.Option("--queue", help="Only queue the work, for agents (`restar agent`) to do."),
     ] = False,
+    settle: Annotated[
+        float,
+        typer.Option(
+            "--settle",
+            metavar="SECONDS",
+            min=0,
+            help="Watch new files for so long, and leave out those that still change.",
+        ),
+    ] = 0.0,
     report: Annotated[
         bool, typer.Option("--report", help="Only write the report of how the films stand.")
     ] = False,
@@ -73,6 +82,10 @@ def bulk(
 
     with open_house_here() as house:
         entries = read_list(source, load_recipe(recipe), priority, _ours(house, output))
+        if settle:
+            from flows.watch import settled
+
+            entries = settled(house, entries, output, settle)
         if dry_run:
             with progress_shown():
                 estimates = estimate_list(house, entries)
