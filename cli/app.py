@@ -25,6 +25,7 @@ from cli.doctor import doctor
 from cli.fixity import fixity
 from cli.parity import parity
 from cli.train import train
+from cli.up import up
 from cli.weights import weights
 
 __all__ = ["app"]
@@ -68,6 +69,7 @@ app.command("choose", rich_help_panel=_RUN)(redo.choose)
 app.command("shots", rich_help_panel=_RUN)(shots.shots)
 app.command("caption", rich_help_panel=_RUN)(caption.caption)
 app.command("agent", rich_help_panel=_RUN)(agent.agent)
+app.command("up", rich_help_panel=_RUN)(up)
 app.command("status", rich_help_panel=_LOOK)(status.status)
 app.command("events", rich_help_panel=_LOOK)(events.events)
 app.command("jobs", rich_help_panel=_LOOK)(agent.jobs)

@@ -43,6 +43,7 @@ from restar.log import about
 from restar.progress import track
 from restar.recipe import Recipe
 from restar.spec import Spec
+from tasks.announce import announce
 from tasks.caption import Teller
 from tasks.channel import Channel
 from tasks.environment import environment
@@ -127,7 +128,7 @@ def _restore(bench: Bench, ready: Ready) -> None:
     try:
         seconds = restore_scene(
             bench.workshop, film, spec, ready.frames, _checked(ready.pictures, check), take,
-            number=lease.scene_number or 0,
+            number=lease.scene_number or 0, use=spec.steps[-1].use, attempt=lease.attempt,
         )  # fmt: skip
         bench.pace[ready.sort] = seconds / ready.frames.count
         bench.finish_take()
@@ -232,6 +233,10 @@ def _score(bench: Bench, lease: Lease, film: OpenFilm) -> None:
     with house.catalog.begin() as session:
         choose(session, house, film, lease, take, flags)
         commit_scores(session, lease, key, scores, flags=flags)
+    about_take = {"scene": scene.number, "take": key, "film": film.path.name, "flags": flags}
+    announce("take.scored", f"restar.film.{film.row.id}", **about_take)
+    if flags:
+        announce("take.flagged", f"restar.film.{film.row.id}", **about_take)
 
 
 def _caption(bench: Bench, lease: Lease, film: OpenFilm) -> None:

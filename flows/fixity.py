@@ -126,8 +126,8 @@ def _objects(session: Session, film: FilmRow) -> Iterator[_Object]:
         scores = select(ScoreRow.metric, ScoreRow.series_sha256).where(
             ScoreRow.take_id == take.id, ScoreRow.series_sha256.is_not(None)
         )
-        for metric, sha256 in session.execute(scores):
-            yield _Object(f"scores {metric} of {name}", str(sha256))
+        for metric, series in session.execute(scores):
+            yield _Object(f"scores {metric} of {name}", str(series))
     masters = (
         select(MasterRow)
         .join(RestorationRow, RestorationRow.id == MasterRow.restoration_id)

@@ -29,6 +29,7 @@ from restar.errors import MediaError, StoreError
 from restar.film import FilmManifest, Identifiers, Scene, Source
 from restar.hashing import canonical_json, sha256_of_file
 from restar.progress import Advance, track
+from tasks.announce import announce
 from tasks.house import NOMINAL_RATE, House, elsewhere
 from tasks.measure import measurer_for, save_measures
 from tasks.shots import DETECTOR, ShotSettings, detect_scenes
@@ -75,6 +76,10 @@ def ingest(
     places = [path] if known is None else [*elsewhere(known, path), path]
     _register(house, manifest, places, info, index_sha256, scenes[-1].end, measured, scenes)
     save_measures(house, manifest.film_id, measures_sha256)
+    announce(
+        "film.ingested", f"restar.film.{manifest.film_id}",
+        path=str(path), scenes=len(scenes), frames=scenes[-1].end,
+    )  # fmt: skip
     return manifest.film_id
 
 
