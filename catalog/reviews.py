@@ -13,12 +13,16 @@ from catalog.models import (
     ReviewRow,
     TakeRow,
 )
-from catalog.restorations import enqueue_assemble, find_take, lock_restoration, select_take
+from catalog.restorations import (
+    RULE_PERSON,
+    enqueue_assemble,
+    find_take,
+    lock_restoration,
+    select_take,
+)
 from restar.errors import UsageError
 
 __all__ = ["RULE_PERSON", "accept_take", "candidates"]
-
-RULE_PERSON = "person"
 
 
 def accept_take(

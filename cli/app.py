@@ -12,6 +12,7 @@ from cli import (
     recipes,
     report,
     restore,
+    review,
     roundtrip,
     score,
     shots,
@@ -68,6 +69,7 @@ app.command("cost", rich_help_panel=_LOOK)(agent.cost)
 app.command("score", rich_help_panel=_LOOK)(score.score)
 app.command("report", rich_help_panel=_LOOK)(report.report)
 app.command("choose", rich_help_panel=_RUN)(score.choose)
+app.command("review", rich_help_panel=_LOOK)(review.review)
 app.command("metrics", rich_help_panel=_LOOK)(score.metrics)
 app.command("recipes", rich_help_panel=_LOOK)(recipes.recipes)
 app.command("roundtrip", rich_help_panel=_CARE)(roundtrip.roundtrip)
