@@ -7,13 +7,14 @@ whichever restoration it was made for; only a take that is not there becomes a j
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from catalog.jobs import NewJob, close_queued, dedupe_key, enqueue
 from catalog.models import (
     FilmRow,
     JobKind,
+    JobRow,
     JobState,
     RecipeRow,
     RestorationRow,
@@ -217,7 +218,13 @@ def enqueue_assemble(session: Session, restoration_id: str) -> int | None:
     payload = {"output": restoration.output}
     result = sha256_of({"takes": chosen, **payload})
     key = dedupe_key(JobKind.ASSEMBLE, restoration_id, result)
-    job = NewJob(JobKind.ASSEMBLE, key, restoration_id, restoration.film_id, payload=payload)
+    priority = session.scalar(
+        select(func.max(JobRow.priority)).where(JobRow.restoration_id == restoration_id)
+    )
+    job = NewJob(
+        JobKind.ASSEMBLE, key, restoration_id, restoration.film_id, payload=payload,
+        priority=priority or 0,
+    )  # fmt: skip
     return enqueue(session, job, reopen=True)
 
 

@@ -6,10 +6,12 @@ import typer
 
 from cli import (
     agent,
+    bulk,
     caption,
     events,
     preview,
     recipes,
+    redo,
     report,
     restore,
     review,
@@ -58,6 +60,10 @@ _RUN, _LOOK, _CARE = "Restore", "Look", "Care"
 
 app.command("restore", rich_help_panel=_RUN)(restore.restore)
 app.command("preview", rich_help_panel=_RUN)(preview.preview)
+app.command("bulk", rich_help_panel=_RUN)(bulk.bulk)
+app.command("redo", rich_help_panel=_RUN)(redo.redo)
+app.command("select", rich_help_panel=_RUN)(redo.select)
+app.command("choose", rich_help_panel=_RUN)(redo.choose)
 app.command("shots", rich_help_panel=_RUN)(shots.shots)
 app.command("caption", rich_help_panel=_RUN)(caption.caption)
 app.command("agent", rich_help_panel=_RUN)(agent.agent)
@@ -68,7 +74,6 @@ app.command("agents", rich_help_panel=_LOOK)(agent.agents)
 app.command("cost", rich_help_panel=_LOOK)(agent.cost)
 app.command("score", rich_help_panel=_LOOK)(score.score)
 app.command("report", rich_help_panel=_LOOK)(report.report)
-app.command("choose", rich_help_panel=_RUN)(score.choose)
 app.command("review", rich_help_panel=_LOOK)(review.review)
 app.command("metrics", rich_help_panel=_LOOK)(score.metrics)
 app.command("recipes", rich_help_panel=_LOOK)(recipes.recipes)

@@ -22,8 +22,7 @@ import av
 from catalog.agents import seen
 from catalog.base import JobKind
 from catalog.jobs import Lease, Offer
-from catalog.models import RestorationRow, RestorationSceneRow
-from catalog.restorations import recipe_of
+from catalog.models import RestorationSceneRow
 from catalog.turns import work_is_open
 from flows.leases import PATIENCE_S, Leases
 from flows.prepare import take_back_dead_work
@@ -148,7 +147,6 @@ class Bench:
         self.workshop = Workshop()
         self.members = Members()
         self._films: dict[str, OpenFilm] = {}
-        self._recipes: dict[str, Recipe] = {}
         self.model = ""
         self.pace: dict[str, float] = {}  # seconds a frame
         self.take: TakeInWork | None = None
@@ -166,9 +164,6 @@ class Bench:
 
     def film(self, film_id: str) -> OpenFilm:
         return _kept(self._films, film_id, lambda: open_film(self.house, film_id))
-
-    def recipe(self, restoration_id: str) -> Recipe:
-        return _kept(self._recipes, restoration_id, lambda: _recipe(self.house, restoration_id))
 
     def _one(self) -> bool:
         """Do the next job, or wait for one; False where the shift is over."""
@@ -367,11 +362,6 @@ class Bench:
         for lease in self.leases.held():
             self.leases.hand_back(lease)
         self.members.free()
-
-
-def _recipe(house: House, restoration_id: str) -> Recipe:
-    with house.catalog.read() as session:
-        return recipe_of(session, session.get_one(RestorationRow, restoration_id))
 
 
 def _kept(kept: dict[str, T], key: str, make: Callable[[], T]) -> T:

@@ -26,8 +26,15 @@ from catalog.commits import (
 from catalog.jobs import Lease, finish, job_counts
 from catalog.models import RestorationRow, RestorationSceneRow, TakeRow
 from catalog.proxies import ProxyOf, commit_proxy
-from catalog.restorations import find_take, restoration_scene, restoration_scenes
+from catalog.redo import scene_recipe
+from catalog.restorations import (
+    find_take,
+    lock_restoration,
+    restoration_scene,
+    restoration_scenes,
+)
 from flows.bench import DRAINED, Bench, Drained, Ready, Shift, Trade
+from flows.chains import Chains
 from flows.choose import choose
 from flows.leases import Leases
 from flows.prepare import queue_score, want_scene
@@ -198,7 +205,7 @@ def _assemble(bench: Bench, ready: Ready) -> None:
 def _prepare(bench: Bench, ready: Ready) -> None:
     """Gather what a scene takes and begin to decode it, unless its take was made meanwhile."""
     ready.scene = _scene(bench.house, ready.lease)
-    ready.recipe = bench.recipe(str(ready.lease.restoration_id))
+    ready.recipe = _recipe_of(bench.house, ready.scene)
     ready.spec = Spec.from_json(ready.lease.payload["spec"])
     if ready.film is not None and not _is_there(bench.house, ready.lease):
         ready.pictures = decoded(ready.film, ready.frames)
@@ -206,7 +213,8 @@ def _prepare(bench: Bench, ready: Ready) -> None:
 
 def _score(bench: Bench, lease: Lease, film: OpenFilm) -> None:
     house, key = bench.house, str(lease.payload["take_key"])
-    recipe = bench.recipe(str(lease.restoration_id))
+    scene = _scene(house, lease)
+    recipe = _recipe_of(house, scene)
     wanted = recipe.score
     with house.catalog.read() as session:
         take = find_take(session, key)
@@ -221,7 +229,7 @@ def _score(bench: Bench, lease: Lease, film: OpenFilm) -> None:
     scores = new_scores(scored)
     if guard_wanted(recipe):
         teller = Teller(house, film, recipe, plan_restoration(film, recipe), bench.members)
-        guarded = guard_take(teller, _scene(house, lease), take)
+        guarded = guard_take(teller, scene, take)
         scores.append(guarded.score)
         flags += guarded.flags
     with house.catalog.begin() as session:
@@ -230,26 +238,37 @@ def _score(bench: Bench, lease: Lease, film: OpenFilm) -> None:
 
 
 def _caption(bench: Bench, lease: Lease, film: OpenFilm) -> None:
-    house, scene, recipe = (
-        bench.house,
-        _scene(bench.house, lease),
-        bench.recipe(str(lease.restoration_id)),
-    )
-    plan = plan_restoration(film, recipe)
-    teller = Teller(house, film, recipe, plan, bench.members)
+    """Find a scene's words, resolve its chain and want its take.
+
+    Where a person asks otherwise of the scene meanwhile, it is all done again for that.
+    """
+    house = bench.house
     with house.catalog.read() as session:
-        scenes = restoration_scenes(session, scene.restoration_id)
-    teller.look(scene, scenes)
-    words = teller.words(scene)
-    assert words is not None  # noqa: S101  it was looked at
-    with house.catalog.begin() as session:
-        scene.prompt = words.prompt.text
-        restoration = session.get_one(RestorationRow, scene.restoration_id)
-        want_scene(session, house, restoration, scene, plan, recipe)
-        commit_caption(
-            session, lease, words.caption.text, words.prompt.text, words.caption.revision,
-            record=words.prompt.to_json(), marks=words.marks,
-        )  # fmt: skip
+        restoration = session.get_one(RestorationRow, str(lease.restoration_id))
+    chains = Chains(house, film, restoration, members=bench.members)
+    while True:
+        scene = _scene(house, lease)
+        teller = chains.teller(scene)
+        with house.catalog.read() as session:
+            scenes = restoration_scenes(session, scene.restoration_id)
+        teller.look(scene, scenes)
+        words = teller.words(scene)
+        assert words is not None  # noqa: S101  it was looked at
+        with house.catalog.begin() as session:
+            lock_restoration(session, scene.restoration_id)
+            now = restoration_scene(session, scene.restoration_id, scene.number)
+            if now.overrides != scene.overrides:
+                continue
+            scene.prompt = words.prompt.text
+            want_scene(
+                session, house, restoration, scene, teller.plan, teller.recipe,
+                priority=lease.priority,
+            )  # fmt: skip
+            commit_caption(
+                session, lease, words.caption.text, words.prompt.text, words.caption.revision,
+                record=words.prompt.to_json(), marks=words.marks,
+            )  # fmt: skip
+        return
 
 
 def _proxy(bench: Bench, ready: Ready) -> None:
@@ -262,7 +281,9 @@ def _proxy(bench: Bench, ready: Ready) -> None:
 def _score_again(session: Session, lease: Lease, key: str, recipe: Recipe) -> None:
     """In the take's own transaction and before its commit, so that the assembly waits for it."""
     scene = session.get_one(RestorationSceneRow, (lease.restoration_id, lease.scene_number))
-    queue_score(session, scene, str(lease.film_id), key, recipe, reopen=True)
+    queue_score(
+        session, scene, str(lease.film_id), key, recipe, reopen=True, priority=lease.priority
+    )
 
 
 def _is_there(house: House, lease: Lease) -> bool:
@@ -282,6 +303,12 @@ def _is_there(house: House, lease: Lease) -> bool:
 def _scene(house: House, lease: Lease) -> RestorationSceneRow:
     with house.catalog.read() as session:
         return restoration_scene(session, str(lease.restoration_id), lease.scene_number or 0)
+
+
+def _recipe_of(house: House, scene: RestorationSceneRow) -> Recipe:
+    with house.catalog.read() as session:
+        restoration = session.get_one(RestorationRow, scene.restoration_id)
+        return scene_recipe(session, restoration, scene)
 
 
 def _restores(house: House, restoration_id: str | None) -> int | None:

@@ -22,6 +22,7 @@ from catalog.restorations import (
     restoration_scenes,
     selected_takes,
 )
+from flows.chains import Chains
 from flows.leases import held
 from flows.prepare import take_back_dead_work, want_scene
 from restar.errors import CatalogError, DamagedMediaError, IncompleteError, StoreError
@@ -33,7 +34,6 @@ from store import AlteredError
 from tasks.assemble import MadeMaster, SelectedTake, assemble_master
 from tasks.deliver import deliver
 from tasks.house import House, OpenFilm, open_film
-from tasks.plan import plan_restoration
 
 __all__ = ["finish", "finish_claimed"]
 
@@ -140,14 +140,13 @@ def _send_back(
     lease: Lease,
 ) -> None:
     """Queue again the scenes whose takes are not what they were; their assembly comes after."""
-    plan = None
+    chains = Chains(house, film, restoration)
     for one in selected:
         try:
             house.store.verify(one.take.sha256)
         except StoreError as error:
+            recipe, plan = chains.chain(one.scene)
             with house.catalog.begin() as session:
-                recipe = recipe_of(session, restoration)
-                plan = plan or plan_restoration(film, recipe)
                 mark_take_lost(session, one.take.take_key, str(error), agent=house.who)
                 want_scene(session, house, restoration, one.scene, plan, recipe)
     with house.catalog.begin() as session:

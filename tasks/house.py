@@ -30,6 +30,8 @@ __all__ = [
     "SOFTWARE",
     "House",
     "OpenFilm",
+    "elsewhere",
+    "is_here",
     "open_film",
     "open_house",
     "place",
@@ -90,9 +92,8 @@ def open_film(house: House, film_id: str) -> OpenFilm:
         row = film_by_id(session, film_id)
     if row is None:
         raise CatalogError(f"film {film_id[:12]}: not in the catalog; `restar restore` adds one")
-    sizes = [source.size for source in row.to_manifest().sources]
     for path in map(Path, reversed(row.paths)):
-        if _is_here(path, sizes):
+        if is_here(row, path):
             tolerant = bool(row.media["measured"]["gaps"])
             info = replace(probe_film(path), tolerant=tolerant)
             index = FrameIndex.load(house.store.open_local(row.frame_index), info.video.time_base)
@@ -104,8 +105,15 @@ def open_film(house: House, film_id: str) -> OpenFilm:
     )
 
 
-def _is_here(path: Path, sizes: list[int]) -> bool:
+def elsewhere(row: FilmRow, path: Path, most: int = 3) -> list[Path]:
+    """Return the other places where a film was seen and, by the sizes of its files, still is."""
+    others = [place for place in map(Path, row.paths) if place != path and is_here(row, place)]
+    return others[-most:]
+
+
+def is_here(row: FilmRow, path: Path) -> bool:
     """Whether the files of a film are at a path, by their sizes; assembly hashes them."""
+    sizes = [source.size for source in row.to_manifest().sources]
     try:
         return [file.stat().st_size for file in film_files(path).all] == sizes
     except (OSError, MediaError, UsageError):

@@ -36,6 +36,7 @@ __all__ = [
     "decoded",
     "restore_scene",
     "restored_frames",
+    "through_chain",
 ]
 
 AHEAD = 8
@@ -229,7 +230,17 @@ def restored_frames(
     """
     if pictures is None:
         pictures = decode_range(film.path, film.info, film.index, frames)
-    video: VideoFormat = film.info.format
+    return through_chain(workshop, film.info.format, spec, frames, pictures)
+
+
+def through_chain(
+    workshop: Workshop,
+    video: VideoFormat,
+    spec: Spec,
+    frames: FrameRange,
+    pictures: Iterator[av.VideoFrame],
+) -> Iterator[av.VideoFrame]:
+    """Yield frames of format `video` as the chain of a spec makes them, holding few at a time."""
     last = TakeFormat.from_json(spec.format).video
     for number, resolved in enumerate(spec.steps, start=1):
         member = workshop.restorer(resolved.use)
