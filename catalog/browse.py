@@ -12,7 +12,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from sqlalchemy import ColumnElement, Select, Text, cast, func, or_, select, text
+from sqlalchemy import ColumnElement, Select, Text, cast, except_, func, or_, select, text
 from sqlalchemy.orm import Session
 
 from catalog.base import OPEN, JobState, RestorationState, TakeState
@@ -116,7 +116,7 @@ def list_films(
     there is a master of what is chosen. By risk, the film with most undecided flagged scenes is first.
     """
     current = _current().cte("current")
-    risk = _undecided(None).subquery("risk")
+    risk = _risk().subquery("risk")
     query = (
         select(FilmRow.id)
         .outerjoin(current, current.c.film_id == FilmRow.id)
@@ -126,14 +126,16 @@ def list_films(
         query = query.outerjoin(risk, risk.c.restoration_id == current.c.restoration_id)
     if show != "all":
         query = query.where(_shown(show, current.c.restoration_id, risk.c.count))
-    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
-    page = min(max(1, page), max(1, -(-total // PAGE)))
     order: list[Any] = [FilmRow.registered_at.desc(), FilmRow.id]
     if sort == "risk":
         order.insert(0, func.coalesce(risk.c.count, 0).desc())
     elif sort == "title":
         order = [func.lower(FilmRow.title), FilmRow.accession, *order]
-    ids = session.scalars(query.order_by(*order).limit(PAGE).offset(PAGE * (page - 1))).all()
+    query = query.add_columns(func.count().over()).order_by(*order).limit(PAGE)
+    rows = session.execute(query.offset(PAGE * (page - 1))).all()
+    if not rows and page > 1:  # of a list that has become shorter
+        return list_films(session, search=search, show=show, sort=sort)
+    ids, total = [row[0] for row in rows], rows[0][1] if rows else 0
     return FilmPage(film_cards(session, ids), total, page)
 
 
@@ -266,17 +268,29 @@ def _chosen(ours: Sequence[str]) -> Select[str, int]:
     )
 
 
-def _flagged(ours: Sequence[str] | None) -> Select[str, int]:
+def _flagged(ours: Sequence[str]) -> Select[str, int]:
     column = RestorationSceneRow.restoration_id
     query = select(column, func.count().label("count")).where(text(FLAGGED))
-    if ours is not None:
-        query = query.where(column.in_(ours))
-    return query.group_by(column)
+    return query.where(column.in_(ours)).group_by(column)
 
 
-def _undecided(ours: Sequence[str] | None) -> Select[str, int]:
+def _undecided(ours: Sequence[str]) -> Select[str, int]:
     """Flagged scenes for which no person has chosen a take, counted by restoration."""
     return _flagged(ours).where(~_by_person())
+
+
+def _risk() -> Select[str, int]:
+    """The same for all restorations at once: what one index has and another has not."""
+    flagged = select(RestorationSceneRow.restoration_id, RestorationSceneRow.number).where(
+        text(FLAGGED)
+    )
+    decided = select(SelectionRow.restoration_id, SelectionRow.scene_number).where(
+        text(f"rule = '{RULE_PERSON}'")
+    )
+    rest = except_(flagged, decided).subquery()
+    return select(rest.c.restoration_id, func.count().label("count")).group_by(
+        rest.c.restoration_id
+    )
 
 
 def _by_person() -> ColumnElement[bool]:

@@ -19,14 +19,17 @@ from catalog.models import (
     TakeRow,
     TakeState,
 )
+from catalog.redo import Wish, redo
 from catalog.restorations import lock_restoration, restoration_scene
 from catalog.reviews import accept_take
 from restar.errors import OutdatedError, UsageError
 from restar.hashing import sha256_of
 
-__all__ = ["accept", "check_seen", "reject", "seen_of"]
+__all__ = ["accept", "ask_again", "check_seen", "reject", "seen_of"]
 
 LONGEST_REASON = 4000
+PRIORITY = 10
+"""Of what a person asked for on a page, and so perhaps waits for."""
 
 
 def seen_of(session: Session, restoration_id: str, number: int) -> str:
@@ -124,6 +127,28 @@ def reject(
     )  # fmt: skip
     session.flush()
     session.expire_all()
+
+
+def ask_again(
+    session: Session,
+    restoration_id: str,
+    number: int,
+    wish: Wish,
+    *,
+    seen: str,
+    reviewer: str,
+    reason: str = "",
+    max_attempts: int = 3,
+) -> None:
+    """Ask for another take of a scene, as `restar redo` does: the wish and its job in one transaction.
+
+    The job comes before those that nobody waits for. Raises OutdatedError as `check_seen`.
+    """
+    check_seen(session, restoration_id, number, seen)
+    redo(
+        session, restoration_id, {number: None}, wish, reviewer=reviewer,
+        reason=reason[:LONGEST_REASON], priority=PRIORITY, max_attempts=max_attempts,
+    )  # fmt: skip
 
 
 def _take_of(session: Session, restoration: RestorationRow, number: int, take_id: int) -> TakeRow:

@@ -1,15 +1,17 @@
 """A film: its timeline, its scenes before and after, its shot list, its masters."""
 
+from collections.abc import Callable
 from pathlib import Path as FilePath
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import RedirectResponse, Response
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from catalog.browse import film_cards, film_name, film_rate
-from catalog.closeup import FilmSheet, film_sheet, masters_of
+from catalog.closeup import FilmSheet, film_sheet, masters_of, restoration_by_id
 from catalog.models import (
     FilmRow,
     ScoreRow,
@@ -17,16 +19,25 @@ from catalog.models import (
     TakeRow,
 )
 from catalog.restorations import recipe_of, restorations_of
+from catalog.shots import (
+    edit_shot_list,
+    latest_shot_list,
+    scenes_of,
+    shot_lists_of,
+    undo_edit,
+)
 from restar.errors import UsageError
+from restar.film import Scene
 from restar.recipe import STANDARD_SCORERS
 from review.drawings import scene_strip
 from review.look import aspect_of, seams_of
 from review.media import files_of_master
-from review.page import house_of, render
+from review.page import form_of, house_of, render, who, whole
 from review.rights import may_download
 from scorers.flags import RULES, find_flags
 from tasks.charts import SceneSeries, timeline
 from tasks.score import series_from
+from tasks.shots import merged, split_at
 
 __all__ = ["router"]
 
@@ -57,6 +68,7 @@ def restoration(request: Request, restoration_id: Sha) -> Response:
         masters = masters_of(session, restoration_id)
         metrics = _metrics(session, restoration_id)
         seams = _seams(session, sheet)
+        versions = shot_lists_of(session, sheet.film.id)
     files = {
         one.row.id: [
             (what, path.name)
@@ -69,7 +81,7 @@ def restoration(request: Request, restoration_id: Sha) -> Response:
         request, "film.html", sheet=sheet, name=film_name(sheet.film), card=card,
         rate=film_rate(sheet.film.media), masters=masters, files=files,
         allowed=may_download(sheet.film), metrics=metrics,
-        strip=scene_strip(sheet.scenes, seams), player=_player(sheet),
+        versions=versions, strip=scene_strip(sheet.scenes, seams), player=_player(sheet),
         waiting=sum(1 for one in sheet.scenes if one.take_id is None),
         undecided=sum(1 for one in sheet.scenes if one.open_flags),
     )  # fmt: skip
@@ -102,6 +114,46 @@ def chart(
         unit=summary.get("unit", ""), better=summary.get("better", ""),
         total=sheet.scenes[-1].end if sheet.scenes else 1,
     )  # fmt: skip
+
+
+@router.get("/r/{restoration_id}/shots")
+def shots(request: Request, restoration_id: Sha) -> Response:
+    """The scenes of the newest shot list, to choose from what is merged or split."""
+    with house_of(request).catalog.read() as session:
+        sheet = film_sheet(session, restoration_id)
+        newest = latest_shot_list(session, sheet.film.id)
+        scenes = scenes_of(session, newest.id) if newest else ()
+    return render(
+        request, "shotlist.html", scenes=scenes, film=sheet.film, rate=film_rate(sheet.film.media)
+    )
+
+
+@router.post("/r/{restoration_id}/shots")
+async def edit_shots(request: Request, restoration_id: Sha) -> Response:
+    """Merge or split scenes, or take the last edit back; each makes a new version."""
+    fields = await form_of(request)
+    seen = whole(fields, "version")
+    changes: dict[str, Callable[[list[Scene], str], list[Scene]]] = {
+        "merge": merged, "split": split_at,
+    }  # fmt: skip
+    do, what = fields.get("do", ""), fields.get("what", "").strip()
+    if do != "undo" and do not in changes:
+        raise UsageError("say what to do with the scenes: merge, split or undo")
+    house, me = house_of(request), who(request)
+
+    def write() -> None:
+        with house.catalog.begin() as session:
+            film = restoration_by_id(session, restoration_id).film_id
+            if do == "undo":
+                undo_edit(session, film, seen, made_by=me)
+                return
+            edit_shot_list(
+                session, film, seen, lambda scenes: changes[do](scenes, what),
+                how=f"{do} {what}", made_by=me, note=fields.get("note", "")[:2000],
+            )  # fmt: skip
+
+    await run_in_threadpool(write)
+    return RedirectResponse(f"/r/{restoration_id}/#shots", 303)
 
 
 def _player(sheet: FilmSheet) -> dict[str, object]:

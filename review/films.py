@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse, Response
 
 from catalog.browse import PAGE, Show, Sort, list_films
-from review.page import NAME_COOKIE, clean_name, fields_of, house_of, render
+from review.page import NAME_COOKIE, clean_name, form_of, house_of, render
 
 __all__ = ["router"]
 
@@ -38,7 +38,7 @@ def name(request: Request) -> Response:
 
 @router.post("/me")
 async def set_name(request: Request) -> Response:
-    fields = await fields_of(request)
+    fields = await form_of(request)
     answer = RedirectResponse("/", 303)
     answer.set_cookie(
         NAME_COOKIE, quote(clean_name(fields.get("name", ""))), max_age=_YEAR_S, httponly=True,

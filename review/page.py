@@ -4,18 +4,19 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from importlib import resources
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from restar import __version__
+from restar.errors import UsageError
 from restar.hashing import sha256_of
 from restar.timeline import timecode
 from tasks.house import NOMINAL_RATE, House
 
-__all__ = ["NAME_COOKIE", "fields_of", "house_of", "render", "who"]
+__all__ = ["NAME_COOKIE", "form_of", "house_of", "render", "who", "whole"]
 
 NAME_COOKIE = "restar_name"
 MOST_BYTES = 1 << 16
@@ -39,17 +40,27 @@ def clean_name(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:LONGEST_NAME]
 
 
-async def fields_of(request: Request) -> dict[str, str]:
-    """Return the fields of a form, the last of each name; raise ValueError where it is too much."""
-    from urllib.parse import parse_qsl
-
+async def form_of(request: Request) -> dict[str, str]:
+    """Return the fields of a form, the last of each name; raise UsageError where it is too much."""
     body = bytearray()
     async for piece in request.stream():
         body += piece
         if len(body) > MOST_BYTES:
-            raise ValueError("that is too much text for one form")
-    pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=100)
+            raise UsageError("that is too much text for one form")
+    try:
+        text = body.decode("utf-8", "replace")
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=100)
+    except ValueError:
+        raise UsageError("that form has too many fields") from None
     return {name: value.replace("\r\n", "\n") for name, value in pairs}
+
+
+def whole(fields: dict[str, str], name: str) -> int:
+    """Return a field that has to be a whole number, 0 or more; raise UsageError where it is none."""
+    text = fields.get(name, "").strip()
+    if not text.isascii() or not text.isdigit() or len(text) > 19:
+        raise UsageError(f"{name}: give a whole number")
+    return int(text)
 
 
 def render(request: Request, template: str, status: int = 200, **values: Any) -> HTMLResponse:

@@ -8,16 +8,17 @@ from fastapi.responses import JSONResponse, RedirectResponse, Response
 
 from catalog.browse import film_name, film_rate
 from catalog.closeup import SceneSheet, masters_with, scene_sheet
-from catalog.decisions import accept, reject, seen_of
+from catalog.decisions import accept, ask_again, reject, seen_of
 from catalog.models import EnvironmentRow, ModelLicenceRow, RestorationRow, TakeRow
 from catalog.proxies import find_proxies, proxy_states, want_proxies
+from catalog.redo import Wish
 from catalog.restorations import recipe_of
 from media.proxy import ALGORITHM
 from restar.errors import UsageError
 from restar.recipe import STANDARD_SCORERS
 from review.drawings import scene_chart
 from review.look import Side, aspect_of, flag_places, frame_times, seams_of, sides_of
-from review.page import fields_of, house_of, render, who
+from review.page import form_of, house_of, render, who, whole
 from review.story import differences, events_of_scene, story_of
 from scorers.flags import RULES
 from tasks.heat import OVERLAYS, heat_of
@@ -176,7 +177,7 @@ async def accept_take(request: Request, restoration_id: Sha, number: Number) -> 
     def write() -> None:
         with house_of(request).catalog.begin() as session:
             accept(
-                session, restoration_id, number, _whole(fields, "take"), seen=fields["seen"],
+                session, restoration_id, number, whole(fields, "take"), seen=fields["seen"],
                 reviewer=who(request), reason=fields.get("reason", ""),
             )  # fmt: skip
 
@@ -191,7 +192,7 @@ async def reject_take(request: Request, restoration_id: Sha, number: Number) -> 
     def write() -> None:
         with house_of(request).catalog.begin() as session:
             reject(
-                session, restoration_id, number, _whole(fields, "take"), seen=fields["seen"],
+                session, restoration_id, number, whole(fields, "take"), seen=fields["seen"],
                 reviewer=who(request), reason=fields.get("reason", ""),
             )  # fmt: skip
 
@@ -199,21 +200,31 @@ async def reject_take(request: Request, restoration_id: Sha, number: Number) -> 
     return _back(request, restoration_id, number)
 
 
+@router.post("/r/{restoration_id}/scene/{number}/redo")
+async def redo_scene(request: Request, restoration_id: Sha, number: Number) -> Response:
+    """Ask for another take: a seed (the next one where none is given), and a prompt where it is new."""
+    fields = await _decision(request)
+    seed = whole(fields, "seed") if fields.get("seed", "").strip() else None
+    prompt = fields.get("prompt", "").strip()
+    wish = Wish(seed=seed, prompt=prompt if prompt != fields.get("was", "").strip() else None)
+    attempts = house_of(request).settings.max_attempts
+
+    def write() -> None:
+        with house_of(request).catalog.begin() as session:
+            ask_again(
+                session, restoration_id, number, wish, seen=fields["seen"], reviewer=who(request),
+                reason=fields.get("reason", ""), max_attempts=attempts,
+            )  # fmt: skip
+
+    await run_in_threadpool(write)
+    return _back(request, restoration_id, number)
+
+
 async def _decision(request: Request) -> dict[str, str]:
-    try:
-        fields = await fields_of(request)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
+    fields = await form_of(request)
     if "seen" not in fields:
         raise UsageError("the form does not say what was seen; open the page again")
     return fields
-
-
-def _whole(fields: dict[str, str], name: str) -> int:
-    text = fields.get(name, "")
-    if not text.isascii() or not text.isdigit() or len(text) > 19:
-        raise UsageError(f"{name}: give a whole number")
-    return int(text)
 
 
 def _back(request: Request, restoration_id: str, number: int) -> Response:
