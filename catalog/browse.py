@@ -306,7 +306,7 @@ def _by_person() -> ColumnElement[bool]:
 
 
 def _by(session: Session, query: Select[str, int]) -> dict[str, int]:
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
 
 
 def _jobs(session: Session, ours: Sequence[str]) -> dict[str, dict[str, int]]:

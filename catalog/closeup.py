@@ -151,7 +151,7 @@ def film_sheet(session: Session, restoration_id: str) -> FilmSheet:
         .join(RecipeRow, RecipeRow.sha256 == RestorationRow.recipe_sha256)
         .where(RestorationRow.film_id == film.id)
         .order_by(RestorationRow.opened_at.desc(), RestorationRow.id.desc())
-    ).tuples()
+    )
     shots = session.get_one(ShotListRow, restoration.shot_list_id)
     names = dict(others.all())
     return FilmSheet(

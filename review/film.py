@@ -201,7 +201,7 @@ def _seams(session: Session, sheet: FilmSheet) -> dict[int, list[int]]:
         .join(TakeRow, TakeRow.id == SelectionRow.take_id)
         .where(SelectionRow.restoration_id == sheet.restoration.id)
     )
-    specs = dict(rows.tuples().all())
+    specs = dict(rows.all())
     return {
         one.number: seams_of(specs[one.number], one.start, one.end)
         for one in sheet.scenes

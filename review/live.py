@@ -50,27 +50,37 @@ class Watch:
 
     def __init__(self, house: House, period_s: float = PERIOD_S) -> None:
         self._house, self._period = house, period_s
-        self._listeners: set[asyncio.Queue[Change]] = set()
+        self._listeners: set[asyncio.Queue[Change | None]] = set()
+        self._over = False
         self._task: asyncio.Task[None] | None = None
 
     async def changes(self) -> AsyncIterator[Change | None]:
         """Yield what changes from now on; None now and then, so that a connection that is gone shows."""
-        queue: asyncio.Queue[Change] = asyncio.Queue(_MOST_WAITING)
+        queue: asyncio.Queue[Change | None] = asyncio.Queue(_MOST_WAITING)
         self._listeners.add(queue)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._look())
         try:
-            while True:
+            while not self._over:
                 try:
-                    yield await asyncio.wait_for(queue.get(), _KEEP_ALIVE_S)
+                    change = await asyncio.wait_for(queue.get(), _KEEP_ALIVE_S)
                 except TimeoutError:
-                    yield None
+                    change = None
+                if not self._over:
+                    yield change
         finally:
             self._listeners.discard(queue)
 
+    def end(self) -> None:
+        """End every answer that is open: the room closes, and would wait for them."""
+        self._over = True
+        for queue in self._listeners:
+            with contextlib.suppress(asyncio.QueueFull):
+                queue.put_nowait(None)
+
     async def _look(self) -> None:
         before: Pulse | None = None
-        while self._listeners:
+        while self._listeners and not self._over:
             try:
                 if before is None:
                     before = await run_in_threadpool(self._pulse)

@@ -12,9 +12,10 @@ import uvicorn
 from restar.errors import UsageError
 from review.app import create_app
 from review.guards import refuse_other_hosts
+from review.live import Watch
 from tasks.house import House
 
-__all__ = ["listen", "serve"]
+__all__ = ["Room", "listen", "serve"]
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -34,14 +35,24 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+class Room(uvicorn.Server):
+    """A server that ends its live updates when it closes, in the place of waiting for them."""
+
+    def __init__(self, house: House) -> None:
+        self._app = create_app(house)
+        super().__init__(
+            uvicorn.Config(
+                self._app, log_level="warning", access_log=False, server_header=False,
+                timeout_graceful_shutdown=3, lifespan="off", ws="none",
+            )
+        )  # fmt: skip
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        watch: Watch = self._app.state.watch
+        watch.end()
+        await super().shutdown(sockets)
+
+
 def serve(house: House, listener: socket.socket) -> None:
     """Serve the room until SIGINT or SIGTERM."""
-    config = uvicorn.Config(
-        create_app(house),
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=3,
-        lifespan="off",
-    )
-    uvicorn.Server(config).run(sockets=[listener])
+    Room(house).run(sockets=[listener])
