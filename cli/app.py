@@ -15,6 +15,7 @@ from cli import (
     redo,
     report,
     restore,
+    review,
     roundtrip,
     score,
     shots,
@@ -77,6 +78,7 @@ app.command("agents", rich_help_panel=_LOOK)(agent.agents)
 app.command("cost", rich_help_panel=_LOOK)(agent.cost)
 app.command("score", rich_help_panel=_LOOK)(score.score)
 app.command("report", rich_help_panel=_LOOK)(report.report)
+app.command("review", rich_help_panel=_LOOK)(review.review)
 app.command("metrics", rich_help_panel=_LOOK)(score.metrics)
 app.command("export", rich_help_panel=_LOOK)(export.export)
 app.command("recipes", rich_help_panel=_LOOK)(recipes.recipes)

@@ -52,6 +52,7 @@ _AHEAD_S = 10.0  # the next job is claimed this long before the model is likely 
 _IDLE_S = (0.25, 2.0)  # how often an agent without work looks for some: at first, and later
 _FAILURES_IN_A_ROW = 3
 _KEPT_OPEN = 8
+_OPEN_THEIR_OWN = (JobKind.ASSEMBLE, JobKind.PROXY)  # a take's proxy needs no source
 _log = logging.getLogger("restar.drain")
 T = TypeVar("T")
 
@@ -212,7 +213,7 @@ class Bench:
             return None
         ready = Ready(lease)
         try:
-            if lease.film_id is not None and lease.kind is not JobKind.ASSEMBLE:
+            if lease.film_id is not None and lease.kind not in _OPEN_THEIR_OWN:
                 ready.film = self.film(lease.film_id)
             self.trades[lease.kind].prepare(self, ready)
         except Exception as error:

@@ -25,6 +25,7 @@ from catalog.commits import (
 )
 from catalog.jobs import Lease, finish, job_counts
 from catalog.models import RestorationRow, RestorationSceneRow, TakeRow
+from catalog.proxies import ProxyOf, commit_proxy
 from catalog.redo import scene_recipe
 from catalog.restorations import (
     find_take,
@@ -38,6 +39,7 @@ from flows.choose import choose
 from flows.leases import Leases
 from flows.prepare import queue_score, want_scene
 from flows.stop import Interrupted, Stop
+from media.proxy import ALGORITHM
 from restar.errors import LeaseLost, StoreError
 from restar.log import about
 from restar.progress import track
@@ -50,6 +52,7 @@ from tasks.environment import environment
 from tasks.guard import guard_take, guard_wanted
 from tasks.house import House, OpenFilm
 from tasks.plan import plan_restoration
+from tasks.proxy import make_proxy
 from tasks.restore import MadeTake, TakeInWork, decoded, restore_scene
 from tasks.score import flags_of, new_scores, score_take
 
@@ -281,6 +284,13 @@ def _caption(bench: Bench, lease: Lease, film: OpenFilm) -> None:
         return
 
 
+def _proxy(bench: Bench, ready: Ready) -> None:
+    lease, of = ready.lease, ProxyOf.from_json(ready.lease.payload["proxy"])
+    made = make_proxy(bench.house, of=of)
+    bench.leases.commit(lease, lambda session: commit_proxy(session, lease, of, made, ALGORITHM))
+    bench.done(lease.kind)
+
+
 def _score_again(session: Session, lease: Lease, key: str, recipe: Recipe) -> None:
     """In the take's own transaction and before its commit, so that the assembly waits for it."""
     scene = session.get_one(RestorationSceneRow, (lease.restoration_id, lease.scene_number))
@@ -346,5 +356,6 @@ _TRADES: Mapping[JobKind, Trade] = {
     JobKind.CAPTION: _plain(_caption),
     JobKind.RESTORE: Trade(_restore, _prepare),
     JobKind.SCORE: _plain(_score),
+    JobKind.PROXY: Trade(_proxy),
     JobKind.ASSEMBLE: Trade(_assemble),
 }
