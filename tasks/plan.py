@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from media.convert import ffv1_pix_fmts, full_range, lossless_equivalent
 from media.format import TakeFormat, VideoFormat
+from media.parts import float_error
 from restar.errors import MediaError, RecipeError
 from restar.needs import NONE, Needs, joined
 from restar.recipe import Recipe
@@ -32,6 +33,8 @@ def plan_restoration(film: OpenFilm, recipe: Recipe) -> Plan:
     video = film.info.format
     if not film.info.format.pix_fmt:
         raise MediaError(f"{film.path}: its pixel format is unknown; is the file whole?")
+    if film.info.rounded_from and recipe.restore.pixel_format == "auto":
+        raise float_error(film.path)
     steps: list[ResolvedStep] = []
     needs: list[Needs] = []
     for number, wanted in enumerate(recipe.restore.steps, start=1):
