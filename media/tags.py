@@ -85,9 +85,9 @@ def _named(
         name = key.lower()
         if name in _OF_THE_CONTAINER or name.startswith("_statistics"):
             continue
-        made = found.get(MADE_AT) if name == "creation_time" else None
-        if made == value:
-            yield check(f"{what} {key}", value, made)
+        made = [found.get(MADE_AT), *found.get(name, "").split(";")]  # MOV may say it twice
+        if name == "creation_time" and value in made:
+            yield check(f"{what} {key}", value, value)
         elif name not in found and container == "mov":
             yield Check(f"{what} {key}", value, "in the sidecar", True)
         else:
