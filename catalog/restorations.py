@@ -39,11 +39,8 @@ __all__ = [
     "enqueue_assemble",
     "find_restoration",
     "find_take",
-<<<<<<< HEAD
     "find_takes",
-=======
     "is_rejected",
->>>>>>> review
     "lock_restoration",
     "open_restoration",
     "recipe_of",

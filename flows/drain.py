@@ -51,6 +51,7 @@ from tasks.channel import Channel
 from tasks.environment import environment
 from tasks.guard import guard_take, guard_wanted
 from tasks.house import House, OpenFilm
+from tasks.memory import give_back_freed
 from tasks.plan import plan_restoration
 from tasks.proxy import make_proxy
 from tasks.restore import MadeTake, TakeInWork, decoded, restore_scene
@@ -101,6 +102,7 @@ def _restore(bench: Bench, ready: Ready) -> None:
         _reuse(bench, ready)
         return
     bench.members.free()  # what captions does not need memory while takes are made
+    give_back_freed()  # of the scene before
     if bench.model not in ("", ready.model) and ready.model:
         bench.workshop.release()
     bench.model = ready.model or bench.model

@@ -98,16 +98,10 @@ def prepare(house: House, path: Path, order: Order, film_id: str | None = None) 
     anything is queued.
     """
     check_scoring(order.recipe.score)
-<<<<<<< HEAD
     film_id = film_id or ingest(
-        house, path=path, identifiers=order.identifiers, allow_damaged=order.allow_damaged
-    )
-=======
-    film_id = ingest(
         house, path=path, identifiers=order.identifiers, allow_damaged=order.allow_damaged,
         rounding=order.recipe.restore.pixel_format != "auto",
     )  # fmt: skip
->>>>>>> exact
     film = open_film(house, film_id)
     plan = plan_restoration(film, order.recipe)
     _refuse_unknown_scenes(house, film, order.scenes)

@@ -101,14 +101,9 @@ def open_film(house: House, film_id: str) -> OpenFilm:
             "less; name its file again with `restar restore FILM`, which looks again and keeps its takes"
         )
     for path in map(Path, reversed(row.paths)):
-<<<<<<< HEAD
         if is_here(row, path):
-            info = replace(probe_film(path), tolerant=bool(measured["gaps"]))
-=======
-        if _is_here(path, sizes):
             info = probe_film(path, rounding="rounded" in measured)
             info = replace(info, tolerant=bool(measured["gaps"]))
->>>>>>> exact
             index = FrameIndex.load(house.store.open_local(row.frame_index), info.video.time_base)
             marks = house.store.open_local(measured["marks"])
             return OpenFilm(row, path, info, index, marks)
