@@ -343,7 +343,7 @@ def test_text_cards_are_resized_where_the_recipe_says_so(
     assert (card.marks, picture.marks) == (["text-card"], [])
     assert [step["use"] for step in specs(card, picture)] == ["resize", "identity"]
     assert (card.prompt, [start for start, _ in restored]) == ("", [picture.start])
-    assert routed(house, film) == [{"scenes": "1", "restored_by": "resize"}]
+    assert routed(house, film) == [{"scenes": "1", "text_cards": "resize"}]
 
     del restored[:]
     restore_film(house, film, order)
@@ -378,7 +378,7 @@ def routed(house: House, film: Path) -> list[dict[str, Any]]:
 
     with house.catalog.read() as session:
         found = session.scalars(select(EventRow).where(EventRow.type == "policy assignment"))
-        return [{k: row.detail[k] for k in ("scenes", "restored_by")} for row in found]
+        return [dict(row.detail) for row in found]
 
 
 def test_ingest_measures_and_an_older_film_is_measured_once(
