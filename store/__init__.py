@@ -2,8 +2,8 @@
 
 A file is flushed to disk, hashed, and renamed under its sha256 in one step, so that a crash leaves
 either the whole file or none. What is read again is hashed again first: an altered file is set aside
-and reported, never used. A folder on a local disk today; the calls are those that an object store by
-URL can answer too.
+and reported, never used. The store is a folder on a disk, or a bucket on S3 with such a folder as its
+cache (store.remote); `open_store` opens either.
 """
 
 import fcntl
@@ -18,7 +18,7 @@ from pathlib import Path
 from restar.errors import StoreError
 from restar.hashing import sha256_of_file
 
-__all__ = ["AlteredError", "Store", "fsync", "replace", "write_error"]
+__all__ = ["AlteredError", "Store", "fsync", "open_store", "replace", "write_error"]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -105,6 +105,10 @@ class Store:
             raise AlteredError(f"{path}: was altered since it was made; set aside as {aside}")
         return path
 
+    def check(self, sha256: str, progress: Callable[[int], None] | None = None) -> None:
+        """Hash a stored object where it is kept, as `verify` does; a cache is not believed."""
+        self.verify(sha256, progress)
+
     def free_bytes(self) -> int:
         """How many bytes may still be written."""
         return shutil.disk_usage(self.root).free
@@ -124,6 +128,22 @@ class Store:
                     lock_path.unlink(missing_ok=True)
             except (BlockingIOError, FileNotFoundError):
                 continue
+
+
+def open_store(place: str, cache: Path, cache_gib: float = 100.0) -> Store:
+    """Open the store in a folder, or at `s3://bucket/prefix` with `cache` as its folder here.
+
+    The cache is kept below `cache_gib` GiB. Raises StoreError for another sort of URL, and where it
+    can't be reached.
+    """
+    scheme, colon, _ = place.partition("://")
+    if not colon:
+        return Store(Path(place).absolute())
+    if scheme != "s3":
+        raise StoreError(f"{place}: not a store: give a folder, or s3://bucket/prefix")
+    from store.remote import S3Store
+
+    return S3Store(place, cache, round(cache_gib * 2**30))
 
 
 _LOCK = ".lock"
