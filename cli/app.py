@@ -24,6 +24,7 @@ from cli.degrade import degrade
 from cli.doctor import doctor
 from cli.fixity import fixity
 from cli.parity import parity
+from cli.tidy import hold, tidy
 from cli.train import train
 from cli.up import up
 from cli.weights import weights
@@ -85,5 +86,7 @@ app.add_typer(weights, name="weights", rich_help_panel=_CARE)
 app.command("parity", rich_help_panel=_CARE)(parity)
 app.command("doctor", rich_help_panel=_CARE)(doctor)
 app.command("fixity", rich_help_panel=_CARE)(fixity)
+app.command("tidy", rich_help_panel=_CARE)(tidy)
+app.command("hold", rich_help_panel=_CARE)(hold)
 app.command("degrade", rich_help_panel=_CARE)(degrade)
 app.command("train", rich_help_panel=_CARE)(train)

@@ -52,6 +52,12 @@ class Settings(BaseSettings):
         ge=0,
         description="Agents stop, cleanly, where the store's disk has less than this free (MiB).",
     )
+    quota_gib: float = Field(
+        default=0.0,
+        ge=0,
+        description="Agents stop, cleanly, where all takes together have more than this (GiB); 0 = no "
+        "limit.",
+    )
     threads: int = Field(
         default=0, ge=0, le=256, description="Threads of a decoder or encoder; 0 = one per core."
     )

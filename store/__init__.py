@@ -105,6 +105,13 @@ class Store:
             raise AlteredError(f"{path}: was altered since it was made; set aside as {aside}")
         return path
 
+    def remove(self, sha256: str) -> None:
+        """Remove an object; one that is not there is no error. Whether it may go is the caller's."""
+        try:
+            self._object(sha256).unlink(missing_ok=True)
+        except OSError as error:
+            raise write_error(self._object(sha256), error) from None
+
     def check(self, sha256: str, progress: Callable[[int], None] | None = None) -> None:
         """Hash a stored object where it is kept, as `verify` does; a cache is not believed."""
         self.verify(sha256, progress)

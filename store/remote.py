@@ -109,6 +109,13 @@ class S3Store(Store):
         self._use(sha256)
         return path
 
+    def remove(self, sha256: str) -> None:
+        """Remove an object from the bucket and from here."""
+        key = self._key(sha256)
+        if self._size_of(key) is not None:
+            self._tried("removing", lambda: self._fs.rm_file(key))
+        super().remove(sha256)
+
     def check(self, sha256: str, progress: Callable[[int], None] | None = None) -> None:
         """Hash an object in the bucket, reading all of it.
 
