@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 from restar.errors import StoreError
 from restar.hashing import sha256_of_file
-from store import AlteredError, Store, replace, write_error
+from store import AlteredError, Store, file_state, replace, write_error
 
 __all__ = ["S3Store"]
 
@@ -96,13 +96,15 @@ class S3Store(Store):
         self._use(sha256)
         return path
 
-    def verify(self, sha256: str, progress: Callable[[int], None] | None = None) -> Path:
+    def verify(
+        self, sha256: str, progress: Callable[[int], None] | None = None, *, own: bool = False
+    ) -> Path:
         """Return the path of an object here after hashing it; an altered copy is fetched again."""
         path = super()._object(sha256)
         if path.is_file():
             self._use(sha256)
             try:
-                return super().verify(sha256, progress)
+                return super().verify(sha256, progress, own=own)
             except AlteredError as error:
                 _log.warning("%s; it is fetched again", error)
         self._download(sha256, path)
@@ -209,8 +211,12 @@ class S3Store(Store):
         raise AssertionError("unreachable")
 
     def _use(self, sha256: str) -> None:
+        path = super()._object(sha256)
         with suppress(OSError):
-            os.utime(super()._object(sha256))
+            known = self._own.get(sha256) == file_state(path)
+            os.utime(path)
+            if known:
+                self._own[sha256] = file_state(path)
 
     def _trim(self) -> None:
         """Put the least used copies out of the cache where it is too large; S3 has them all."""
