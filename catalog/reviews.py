@@ -15,6 +15,7 @@ from catalog.models import (
     TakeState,
 )
 from catalog.restorations import (
+    RULE_PERSON,
     enqueue_assemble,
     find_take,
     lock_restoration,
@@ -24,8 +25,6 @@ from catalog.restorations import (
 from restar.errors import OutdatedError, UsageError
 
 __all__ = ["RULE_PERSON", "accept_take", "candidates", "refuse_outdated", "takes_of"]
-
-RULE_PERSON = "person"
 
 
 def accept_take(

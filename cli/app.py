@@ -15,6 +15,7 @@ from cli import (
     redo,
     report,
     restore,
+    review,
     roundtrip,
     score,
     shots,
@@ -24,6 +25,7 @@ from cli.degrade import degrade
 from cli.doctor import doctor
 from cli.fixity import fixity
 from cli.parity import parity
+from cli.prometheus import prometheus
 from cli.tidy import hold, tidy
 from cli.train import train
 from cli.up import up
@@ -78,8 +80,10 @@ app.command("agents", rich_help_panel=_LOOK)(agent.agents)
 app.command("cost", rich_help_panel=_LOOK)(agent.cost)
 app.command("score", rich_help_panel=_LOOK)(score.score)
 app.command("report", rich_help_panel=_LOOK)(report.report)
+app.command("review", rich_help_panel=_LOOK)(review.review)
 app.command("metrics", rich_help_panel=_LOOK)(score.metrics)
 app.command("export", rich_help_panel=_LOOK)(export.export)
+app.command("prometheus", rich_help_panel=_LOOK)(prometheus)
 app.command("recipes", rich_help_panel=_LOOK)(recipes.recipes)
 app.command("roundtrip", rich_help_panel=_CARE)(roundtrip.roundtrip)
 app.add_typer(weights, name="weights", rich_help_panel=_CARE)

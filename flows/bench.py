@@ -23,8 +23,7 @@ from catalog.agents import seen
 from catalog.base import JobKind
 from catalog.jobs import Lease, Offer
 from catalog.lifecycle import kept_bytes
-from catalog.models import RestorationRow, RestorationSceneRow
-from catalog.redo import scene_recipe
+from catalog.models import RestorationSceneRow
 from catalog.turns import work_is_open
 from flows.leases import PATIENCE_S, Leases
 from flows.prepare import take_back_dead_work
@@ -55,6 +54,7 @@ _IDLE_S = (0.25, 2.0)  # how often an agent without work looks for some: at firs
 _FAILURES_IN_A_ROW = 3
 _QUOTA_S = 30.0  # the quota is looked at so often
 _KEPT_OPEN = 8
+_OPEN_THEIR_OWN = (JobKind.ASSEMBLE, JobKind.PROXY)  # a take's proxy needs no source
 _log = logging.getLogger("restar.drain")
 T = TypeVar("T")
 
@@ -149,7 +149,6 @@ class Bench:
         self.workshop = Workshop()
         self.members = Members()
         self._films: dict[str, OpenFilm] = {}
-        self._recipes: dict[str, Recipe] = {}
         self.model = ""
         self.environment = ""  # the record of it in the catalog, once there is one
         self.pace: dict[str, float] = {}  # seconds a frame
@@ -169,13 +168,6 @@ class Bench:
 
     def film(self, film_id: str) -> OpenFilm:
         return _kept(self._films, film_id, lambda: open_film(self.house, film_id))
-
-    def recipe(self, scene: RestorationSceneRow) -> Recipe:
-        """Return what a scene is made by: its restoration's recipe, or what a person asked for it."""
-        if scene.overrides.keys() & {"recipe_sha256", "strength"}:
-            return _recipe(self.house, scene)
-        one = scene.restoration_id
-        return _kept(self._recipes, one, lambda: _recipe(self.house, scene))
 
     def _one(self) -> bool:
         """Do the next job, or wait for one; False where the shift is over."""
@@ -224,7 +216,7 @@ class Bench:
             return None
         ready = Ready(lease)
         try:
-            if lease.film_id is not None and lease.kind is not JobKind.ASSEMBLE:
+            if lease.film_id is not None and lease.kind not in _OPEN_THEIR_OWN:
                 ready.film = self.film(lease.film_id)
             self.trades[lease.kind].prepare(self, ready)
         except Exception as error:
@@ -384,12 +376,6 @@ class Bench:
         for lease in self.leases.held():
             self.leases.hand_back(lease)
         self.members.free()
-
-
-def _recipe(house: House, scene: RestorationSceneRow) -> Recipe:
-    with house.catalog.read() as session:
-        restoration = session.get_one(RestorationRow, scene.restoration_id)
-        return scene_recipe(session, restoration, scene)
 
 
 def _kept(kept: dict[str, T], key: str, make: Callable[[], T]) -> T:

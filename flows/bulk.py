@@ -212,8 +212,9 @@ def _done(
     before: Outcome,
 ) -> Outcome:
     film_id = before.film_id or ingest(
-        house, path=entry.path, identifiers=entry.identifiers, allow_damaged=entry.allow_damaged
-    )
+        house, path=entry.path, identifiers=entry.identifiers, allow_damaged=entry.allow_damaged,
+        rounding=entry.recipe.restore.pixel_format != "auto",
+    )  # fmt: skip
     twin = seen.setdefault((film_id, entry.recipe.sha256), entry.path)
     if twin != entry.path:
         return Outcome(entry, State.DUPLICATE, f"the same film as {twin}", film_id)

@@ -25,6 +25,8 @@ from catalog.commits import (
 )
 from catalog.jobs import Lease, finish, job_counts
 from catalog.models import RestorationRow, RestorationSceneRow, TakeRow
+from catalog.proxies import ProxyOf, commit_proxy
+from catalog.redo import scene_recipe
 from catalog.restorations import (
     find_take,
     lock_restoration,
@@ -37,9 +39,11 @@ from flows.choose import choose
 from flows.leases import Leases
 from flows.prepare import queue_score, want_scene
 from flows.stop import Interrupted, Stop
+from media.proxy import ALGORITHM
 from restar.errors import LeaseLost, StoreError
 from restar.log import about
 from restar.progress import track
+from restar.recipe import Recipe
 from restar.spec import Spec
 from tasks.announce import announce
 from tasks.caption import Teller
@@ -47,7 +51,9 @@ from tasks.channel import Channel
 from tasks.environment import environment
 from tasks.guard import guard_take, guard_wanted
 from tasks.house import House, OpenFilm
+from tasks.memory import give_back_freed
 from tasks.plan import plan_restoration
+from tasks.proxy import make_proxy
 from tasks.restore import MadeTake, TakeInWork, decoded, restore_scene
 from tasks.score import flags_of, new_scores, score_take
 
@@ -96,6 +102,7 @@ def _restore(bench: Bench, ready: Ready) -> None:
         _reuse(bench, ready)
         return
     bench.members.free()  # what captions does not need memory while takes are made
+    give_back_freed()  # of the scene before
     if bench.model not in ("", ready.model) and ready.model:
         bench.workshop.release()
     bench.model = ready.model or bench.model
@@ -216,8 +223,8 @@ def _prepare(bench: Bench, ready: Ready) -> None:
     key = str(ready.lease.payload["take_key"])
     with bench.house.catalog.read() as session:
         ready.scene = _scene_of(session, ready.lease)
+        ready.recipe = _recipe_of(session, ready.scene)
         take = find_take(session, key)
-    ready.recipe = bench.recipe(ready.scene)
     ready.spec = Spec.from_json(ready.lease.payload["spec"])
     if ready.film is not None and not _is_whole(bench.house, take):
         ready.pictures = decoded(ready.film, ready.frames)
@@ -225,11 +232,11 @@ def _prepare(bench: Bench, ready: Ready) -> None:
 
 def _score(bench: Bench, lease: Lease, film: OpenFilm) -> None:
     house, key = bench.house, str(lease.payload["take_key"])
-    scene = _scene(house, lease)
-    recipe = bench.recipe(scene)
-    wanted = recipe.score
     with house.catalog.read() as session:
+        scene = _scene_of(session, lease)
+        recipe = _recipe_of(session, scene)
         take = find_take(session, key)
+    wanted = recipe.score
     if take is None:  # it was lost meanwhile; its remaking queues this again
         with house.catalog.begin() as session:
             finish(session, lease)
@@ -287,6 +294,21 @@ def _caption(bench: Bench, lease: Lease, film: OpenFilm) -> None:
         return
 
 
+def _proxy(bench: Bench, ready: Ready) -> None:
+    lease, of = ready.lease, ProxyOf.from_json(ready.lease.payload["proxy"])
+    made = make_proxy(bench.house, of=of)
+    bench.leases.commit(lease, lambda session: commit_proxy(session, lease, of, made, ALGORITHM))
+    bench.done(lease.kind)
+
+
+def _score_again(session: Session, lease: Lease, key: str, recipe: Recipe) -> None:
+    """In the take's own transaction and before its commit, so that the assembly waits for it."""
+    scene = session.get_one(RestorationSceneRow, (lease.restoration_id, lease.scene_number))
+    queue_score(
+        session, scene, str(lease.film_id), key, recipe, reopen=True, priority=lease.priority
+    )
+
+
 def _is_whole(house: House, take: TakeRow | None) -> bool:
     """Whether the take of a job was made meanwhile, and is whole."""
     if take is None:
@@ -305,6 +327,10 @@ def _scene(house: House, lease: Lease) -> RestorationSceneRow:
 
 def _scene_of(session: Session, lease: Lease) -> RestorationSceneRow:
     return restoration_scene(session, str(lease.restoration_id), lease.scene_number or 0)
+
+
+def _recipe_of(session: Session, scene: RestorationSceneRow) -> Recipe:
+    return scene_recipe(session, session.get_one(RestorationRow, scene.restoration_id), scene)
 
 
 def _restores(house: House, restoration_id: str | None) -> int | None:
@@ -340,5 +366,6 @@ _TRADES: Mapping[JobKind, Trade] = {
     JobKind.CAPTION: _plain(_caption),
     JobKind.RESTORE: Trade(_restore, _prepare),
     JobKind.SCORE: _plain(_score),
+    JobKind.PROXY: Trade(_proxy),
     JobKind.ASSEMBLE: Trade(_assemble),
 }

@@ -52,6 +52,11 @@ class Settings(BaseSettings):
         ge=0,
         description="Agents stop, cleanly, where the store's disk has less than this free (MiB).",
     )
+    max_captioners: int = Field(
+        default=0,
+        ge=0,
+        description="How many captions are made at once, by all agents together; 0 = no limit.",
+    )
     quota_gib: float = Field(
         default=0.0,
         ge=0,
