@@ -173,7 +173,7 @@ def _commit(bench: Bench, ready: Ready, made: MadeTake) -> None:
             gpu_seconds=made.model_seconds if bench.shift.device else 0.0,
         )
         # in this transaction and before the take, so that the assembly waits for its scores
-        queue_score(session, scene, take.film_id, key, recipe, reopen=True)
+        queue_score(session, scene, take.film_id, key, recipe, reopen=True, priority=lease.priority)
         commit_take(session, lease, take, agent=house.who)
         count_work(session, house.agent_id, frames=scene.end - scene.start,
                    seconds=made.seconds, model=bench.model)  # fmt: skip
@@ -194,7 +194,15 @@ def _reuse(bench: Bench, ready: Ready) -> None:
         if reuse_take(session, lease, key) is None:
             raise StoreError(f"take {key[:12]}: was lost at this moment; run it again")
         if recipe is not None and scene is not None:
-            queue_score(session, scene, str(lease.film_id), key, recipe, reopen=True)
+            queue_score(
+                session,
+                scene,
+                str(lease.film_id),
+                key,
+                recipe,
+                reopen=True,
+                priority=lease.priority,
+            )
 
     bench.leases.commit(lease, record)
     bench.done(lease.kind)
