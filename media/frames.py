@@ -76,7 +76,7 @@ def index_film(
                 first = first or shape
                 if shape != first:
                     raise _changes(path, damage.frames, first, shape)
-                writer.add(frame)
+                _add(path, writer, frame)
                 if marks is not None:
                     marks.add(marks_of(frame))
                 damage.frames += 1
@@ -87,6 +87,13 @@ def index_film(
             if not info.images:
                 got = damage.frames - before
                 check_whole(reel.path, part, got, last_end, complaints.lines(), damage)
+
+
+def _add(path: Path, writer: IndexWriter, frame: av.VideoFrame) -> None:
+    try:
+        writer.add(frame)
+    except MediaError as error:
+        raise MediaError(f"{path}: {error}") from None
 
 
 def nominal_step(info: MediaInfo) -> int:
