@@ -29,7 +29,8 @@ from restar.errors import MediaError, StoreError
 from restar.film import FilmManifest, Identifiers, Scene, Source
 from restar.hashing import canonical_json, sha256_of_file
 from restar.progress import Advance, track
-from tasks.house import NOMINAL_RATE, House, measured_of
+from tasks.announce import announce
+from tasks.house import NOMINAL_RATE, House, elsewhere, measured_of
 from tasks.measure import measurer_for, save_measures
 from tasks.shots import DETECTOR, ShotSettings, detect_scenes
 from tasks.step import step
@@ -68,15 +69,21 @@ def ingest(
         listed = latest_shot_list(session, manifest.film_id)
     if known is not None and listed is not None and _is_whole(house, known, allow_damaged):
         measured = known.media["measured"]
-        _register(house, manifest, path, info, known.frame_index, known.frames, measured)
+        places = [*elsewhere(known, path), path]
+        _register(house, manifest, places, info, known.frame_index, known.frames, measured)
         return manifest.film_id
     if info.rounded_from and not rounding:
         raise float_error(path)
     index_sha256, measured, measures_sha256, scenes = _one_pass(house, path, info)
     if files.size != info.size:
         raise MediaError(f"{path}: changed while it was read; try again once it is whole")
-    _register(house, manifest, path, info, index_sha256, scenes[-1].end, measured, scenes)
+    places = [path] if known is None else [*elsewhere(known, path), path]
+    _register(house, manifest, places, info, index_sha256, scenes[-1].end, measured, scenes)
     save_measures(house, manifest.film_id, measures_sha256)
+    announce(
+        "film.ingested", f"restar.film.{manifest.film_id}",
+        path=str(path), scenes=len(scenes), frames=scenes[-1].end,
+    )  # fmt: skip
     return manifest.film_id
 
 
@@ -143,7 +150,7 @@ def _seen(
 def _register(
     house: House,
     manifest: FilmManifest,
-    path: Path,
+    places: list[Path],
     info: MediaInfo,
     index_sha256: str,
     frames: int,
@@ -157,7 +164,7 @@ def _register(
             media={**json.loads(canonical_json(info.to_json())), "measured": measured},
             frame_index=index_sha256,
             frames=frames,
-            paths=[path],
+            paths=places,
             agent=house.who,
         )
         if scenes is not None and measured["gaps"]:

@@ -5,18 +5,20 @@ FFV1 has no lossless place for. All scenes of a restoration get one take format.
 """
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from media.convert import ffv1_pix_fmts, full_range, lossless_equivalent
 from media.format import TakeFormat, VideoFormat
 from media.parts import float_error
+from media.probe import MediaInfo
 from restar.errors import MediaError, RecipeError
 from restar.needs import NONE, Needs, joined
 from restar.recipe import Recipe
 from restar.spec import ResolvedStep, Spec
-from restorers import Restorer, needs_of, restorer
+from restorers import needs_of, restorer
 from tasks.house import OpenFilm
 
-__all__ = ["Plan", "plan_restoration", "spec_of"]
+__all__ = ["Plan", "plan_chain", "plan_restoration", "spec_of"]
 
 
 @dataclass(frozen=True)
@@ -30,16 +32,26 @@ class Plan:
 
 def plan_restoration(film: OpenFilm, recipe: Recipe) -> Plan:
     """Resolve a recipe for a film; raise RecipeError or MediaError for what can't be made."""
-    video = film.info.format
-    if not film.info.format.pix_fmt:
-        raise MediaError(f"{film.path}: its pixel format is unknown; is the file whole?")
-    if film.info.rounded_from and recipe.restore.pixel_format == "auto":
-        raise float_error(film.path)
+    return plan_chain(film.path, film.info, recipe, bool(film.index.records["interlaced"].any()))
+
+
+def plan_chain(path: Path, info: MediaInfo, recipe: Recipe, interlaced: bool = False) -> Plan:
+    """Resolve a recipe for a film that was only probed; `interlaced` if some of its frames say so."""
+    video = info.format
+    interlaced = interlaced or video.field_order not in {"unknown", "progressive"}
+    if not video.pix_fmt:
+        raise MediaError(f"{path}: its pixel format is unknown; is the file whole?")
+    if info.rounded_from and recipe.restore.pixel_format == "auto":
+        raise float_error(path)
     steps: list[ResolvedStep] = []
     needs: list[Needs] = []
     for number, wanted in enumerate(recipe.restore.steps, start=1):
         member = restorer(wanted.use)
-        _refuse_fields(film, member, number)
+        if interlaced and member.needs_progressive:
+            raise MediaError(
+                f"{path}: is interlaced, and step {number} ('{member.name}') works on whole "
+                "frames; deinterlace it first, or use the recipe `identity`"
+            )
         resolved = member.resolve(dict(wanted.options), video)
         needs.append(needs_of(member, resolved, video))
         video = member.output(resolved, video)
@@ -70,15 +82,3 @@ def _storable(video: VideoFormat, wanted: str) -> VideoFormat:
         raise RecipeError(f"restore.pixel_format: FFV1 can't hold '{pix_fmt}'; try yuv422p10le")
     colour = replace(video.colour, range=full_range(video.pix_fmt, video.colour.range))
     return replace(video, pix_fmt=pix_fmt, colour=colour)
-
-
-def _refuse_fields(film: OpenFilm, member: Restorer, number: int) -> None:
-    """A step that works on whole frames must not get two fields woven into one."""
-    if not member.needs_progressive:
-        return
-    coded = film.info.format.field_order not in {"unknown", "progressive"}
-    if coded or bool(film.index.records["interlaced"].any()):
-        raise MediaError(
-            f"{film.path}: is interlaced, and step {number} ('{member.name}') works on whole "
-            "frames; deinterlace it first, or use the recipe `identity`"
-        )

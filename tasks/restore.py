@@ -36,6 +36,7 @@ __all__ = [
     "decoded",
     "restore_scene",
     "restored_frames",
+    "through_chain",
 ]
 
 AHEAD = 8
@@ -178,7 +179,7 @@ def decoded(film: OpenFilm, frames: FrameRange) -> Channel[av.VideoFrame]:
     return ahead(lambda: decode_range(film.path, film.info, film.index, frames), AHEAD, "decoder")
 
 
-@step("restore scene {number}")
+@step("{use}-scene-{number:03}-a{attempt}")
 def restore_scene(
     workshop: Workshop,
     film: OpenFilm,
@@ -188,8 +189,12 @@ def restore_scene(
     take: TakeInWork,
     *,
     number: int,
+    use: str = "restore",
+    attempt: int = 1,
 ) -> float:
-    """Run the model over one scene (`number` names the run); return the seconds that it took.
+    """Run the model over one scene; return the seconds that it took.
+
+    Scene `number`, the restorer `use` and the `attempt` name the run: "star-scene-014-a2".
 
     Raises VerificationError where a restorer gives another number of frames than it got.
     """
@@ -236,7 +241,17 @@ def restored_frames(
     """
     if pictures is None:
         pictures = decode_range(film.path, film.info, film.index, frames)
-    video: VideoFormat = film.info.format
+    return through_chain(workshop, film.info.format, spec, frames, pictures)
+
+
+def through_chain(
+    workshop: Workshop,
+    video: VideoFormat,
+    spec: Spec,
+    frames: FrameRange,
+    pictures: Iterator[av.VideoFrame],
+) -> Iterator[av.VideoFrame]:
+    """Yield frames of format `video` as the chain of a spec makes them, holding few at a time."""
     last = TakeFormat.from_json(spec.format).video
     for number, resolved in enumerate(spec.steps, start=1):
         member = workshop.restorer(resolved.use)
