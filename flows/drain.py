@@ -227,7 +227,7 @@ def _prepare(bench: Bench, ready: Ready) -> None:
         take = find_take(session, key)
     ready.spec = Spec.from_json(ready.lease.payload["spec"])
     if ready.film is not None and not _is_whole(bench.house, take):
-        ready.pictures = decoded(ready.film, ready.frames)
+        ready.pictures = decoded(ready.film, ready.spec, ready.frames)
 
 
 def _score(bench: Bench, lease: Lease, film: OpenFilm) -> None:
