@@ -132,7 +132,7 @@ def list_films(
     elif sort == "title":
         order = [func.lower(FilmRow.title), FilmRow.accession, *order]
     query = query.add_columns(func.count().over()).order_by(*order).limit(PAGE)
-    rows = session.execute(query.offset(PAGE * (page - 1))).all()
+    rows: Sequence[Any] = session.execute(query.offset(PAGE * (page - 1))).all()
     if not rows and page > 1:  # of a list that has become shorter
         return list_films(session, search=search, show=show, sort=sort)
     ids, total = [row[0] for row in rows], rows[0][1] if rows else 0

@@ -4,13 +4,13 @@ A scene's wish is a spec, and so a take key. A take of that key which is there i
 whichever restoration it was made for; only a take that is not there becomes a job.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from catalog.jobs import NewJob, close_queued, dedupe_key, enqueue
+from catalog.jobs import NewJob, close_queued, close_stale, dedupe_key, enqueue
 from catalog.models import (
     FilmRow,
     JobKind,
@@ -39,6 +39,7 @@ __all__ = [
     "enqueue_assemble",
     "find_restoration",
     "find_take",
+    "find_takes",
     "is_rejected",
     "lock_restoration",
     "open_restoration",
@@ -55,6 +56,7 @@ __all__ = [
     "want",
 ]
 
+_AT_ONCE = 500  # keys in one query: SQLite takes 32,766 parameters, older ones 999
 RULE_FIRST = "first"  # the take of the wanted key, as it is made
 RULE_PERSON = "person"
 
@@ -173,9 +175,7 @@ def want(
         done = JobState.DONE
         close_queued(session, restoration_id, (JobKind.RESTORE,), only=job_key, state=done)
     if changed or take is None:
-        stale = (JobKind.RESTORE, JobKind.SCORE)
-        close_queued(session, restoration_id, stale, scene=scene)
-        close_queued(session, restoration_id, (JobKind.ASSEMBLE,))
+        close_stale(session, restoration_id, scene)
     if take is not None:
         select_take(session, restoration_id, scene, take, decided_by="restar", asked=changed)
         return False
@@ -289,6 +289,17 @@ def find_take(session: Session, take_key: str) -> TakeRow | None:
         .where(TakeRow.take_key == take_key, TakeRow.state == TakeState.OK)
         .execution_options(populate_existing=True)
     ).first()
+
+
+def find_takes(session: Session, keys: Collection[str]) -> list[TakeRow]:
+    """Return the takes of those keys that are there and not lost."""
+    found: list[TakeRow] = []
+    ordered = sorted(set(keys))
+    for start in range(0, len(ordered), _AT_ONCE):
+        some = TakeRow.take_key.in_(ordered[start : start + _AT_ONCE])
+        query = select(TakeRow).where(some, TakeRow.state == TakeState.OK)
+        found += session.scalars(query.execution_options(populate_existing=True))
+    return found
 
 
 def restoration_scenes(session: Session, restoration_id: str) -> list[RestorationSceneRow]:

@@ -148,6 +148,7 @@ class Bench:
         self.members = Members()
         self._films: dict[str, OpenFilm] = {}
         self.model = ""
+        self.environment = ""  # the record of it in the catalog, once there is one
         self.pace: dict[str, float] = {}  # seconds a frame
         self.take: TakeInWork | None = None
         self._ahead: Future[Ready | None] | None = None

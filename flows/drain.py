@@ -150,8 +150,11 @@ def _commit(bench: Bench, ready: Ready, made: MadeTake) -> None:
     lease, scene, spec, house = ready.lease, ready.scene, ready.spec, bench.house
     assert scene is not None and spec is not None and ready.recipe is not None  # noqa: S101
     recipe, key = ready.recipe, str(lease.payload["take_key"])
+    recorded = bench.environment
 
     def record(session: Session) -> None:
+        nonlocal recorded
+        recorded = recorded or record_environment(session, environment())
         take = NewTake(
             take_key=key,
             film_id=str(lease.film_id),
@@ -162,31 +165,36 @@ def _commit(bench: Bench, ready: Ready, made: MadeTake) -> None:
             checksums_sha256=made.checksums_sha256,
             bytes=made.bytes,
             seconds=made.seconds,
-            environment=record_environment(session, environment()),
+            environment=recorded,
             agent_id=house.agent_id,
             gpu_seconds=made.model_seconds if bench.shift.device else 0.0,
         )
-        _score_again(session, lease, key, recipe)
+        # in this transaction and before the take, so that the assembly waits for its scores
+        queue_score(session, scene, take.film_id, key, recipe, reopen=True, priority=lease.priority)
         commit_take(session, lease, take, agent=house.who)
         count_work(session, house.agent_id, frames=scene.end - scene.start,
                    seconds=made.seconds, model=bench.model)  # fmt: skip
 
     with about(take=key[:12]):
         bench.leases.commit(lease, record)
+        bench.environment = recorded
         _log.info("take made in %.1f s", made.seconds)
     bench.done(lease.kind)
 
 
 def _reuse(bench: Bench, ready: Ready) -> None:
     """The take was made meanwhile, for another restoration, and is whole."""
-    lease, recipe = ready.lease, ready.recipe
+    lease, recipe, scene = ready.lease, ready.recipe, ready.scene
     key = str(lease.payload["take_key"])
 
     def record(session: Session) -> None:
         if reuse_take(session, lease, key) is None:
             raise StoreError(f"take {key[:12]}: was lost at this moment; run it again")
-        if recipe is not None:
-            _score_again(session, lease, key, recipe)
+        if recipe is not None and scene is not None:
+            queue_score(
+                session, scene, str(lease.film_id), key, recipe, reopen=True,
+                priority=lease.priority,
+            )  # fmt: skip
 
     bench.leases.commit(lease, record)
     bench.done(lease.kind)
@@ -204,10 +212,13 @@ def _assemble(bench: Bench, ready: Ready) -> None:
 
 def _prepare(bench: Bench, ready: Ready) -> None:
     """Gather what a scene takes and begin to decode it, unless its take was made meanwhile."""
-    ready.scene = _scene(bench.house, ready.lease)
+    key = str(ready.lease.payload["take_key"])
+    with bench.house.catalog.read() as session:
+        ready.scene = _scene_of(session, ready.lease)
+        take = find_take(session, key)
     ready.recipe = _recipe_of(bench.house, ready.scene)
     ready.spec = Spec.from_json(ready.lease.payload["spec"])
-    if ready.film is not None and not _is_there(bench.house, ready.lease):
+    if ready.film is not None and not _is_whole(bench.house, take):
         ready.pictures = decoded(ready.film, ready.frames)
 
 
@@ -278,19 +289,8 @@ def _proxy(bench: Bench, ready: Ready) -> None:
     bench.done(lease.kind)
 
 
-def _score_again(session: Session, lease: Lease, key: str, recipe: Recipe) -> None:
-    """In the take's own transaction and before its commit, so that the assembly waits for it."""
-    scene = session.get_one(RestorationSceneRow, (lease.restoration_id, lease.scene_number))
-    queue_score(
-        session, scene, str(lease.film_id), key, recipe, reopen=True, priority=lease.priority
-    )
-
-
-def _is_there(house: House, lease: Lease) -> bool:
+def _is_whole(house: House, take: TakeRow | None) -> bool:
     """Whether the take of a job was made meanwhile, and is whole."""
-    key = str(lease.payload["take_key"])
-    with house.catalog.read() as session:
-        take: TakeRow | None = find_take(session, key)
     if take is None:
         return False
     try:
@@ -302,7 +302,11 @@ def _is_there(house: House, lease: Lease) -> bool:
 
 def _scene(house: House, lease: Lease) -> RestorationSceneRow:
     with house.catalog.read() as session:
-        return restoration_scene(session, str(lease.restoration_id), lease.scene_number or 0)
+        return _scene_of(session, lease)
+
+
+def _scene_of(session: Session, lease: Lease) -> RestorationSceneRow:
+    return restoration_scene(session, str(lease.restoration_id), lease.scene_number or 0)
 
 
 def _recipe_of(house: House, scene: RestorationSceneRow) -> Recipe:

@@ -19,7 +19,7 @@ from catalog.jobs import NewJob, dedupe_key, enqueue, requeue_dead, requeue_expi
 from catalog.models import RestorationRow, RestorationSceneRow
 from catalog.redo import caption_job
 from catalog.restorations import (
-    find_take,
+    find_takes,
     open_restoration,
     recipe_of,
     restoration_scenes,
@@ -39,6 +39,7 @@ from restar.recipe import Recipe
 from restar.spec import Spec, take_key
 from restar.timeline import FrameRange, format_scenes
 from tasks.assemble import claim_place, master_path
+from tasks.assumptions import record_assumptions
 from tasks.caption import Teller, Words
 from tasks.guard import guard_wanted
 from tasks.house import House, OpenFilm, open_film, place, process_is_alive
@@ -310,6 +311,7 @@ def open_for(
                 f"restoration {restoration.id[:12]} was begun with takes of another format by "
                 "another version of restar; give the recipe a new name to begin again"
             )
+        record_assumptions(session, restoration, film.info.format, plan, house.who)
         _carry_overrides(session, restoration, recipe)
         if output is not None:
             set_output(session, restoration.id, output)
@@ -358,7 +360,7 @@ def _check_takes(
         if (one := settled[scene.number]).words is not None
     ]
     with house.catalog.read() as session:
-        takes = [take for key in keys if (take := find_take(session, key)) is not None]
+        takes = find_takes(session, keys)
     with track("checking takes", "bytes", sum(take.bytes for take in takes)) as advance:
         for take in takes:
             try:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import av
 import av.error
+from av.codec.context import Flags
 
 from media.damage import Damage, check_whole, late_stream
 from media.ffmpeg import Complaints
@@ -183,10 +184,15 @@ def _decode_reel(
         stream.thread_type = "SLICE" if info.tolerant else "AUTO"
         # A decoder that hides damage would give made-up pictures: let it say so instead.
         stream.codec_context.options = {"err_detect": "explode"}
+        # Else libav cuts off fewer columns on the left than the film says, for the sake of alignment.
+        stream.codec_context.flags |= Flags.unaligned
         if seek is not None:
             container.seek(seek - reel.shift, stream=stream, backward=True)
         packets = container.demux(stream)
         ffv1 = Ffv1Check() if info.video.codec == "ffv1" and check else None
+        # AVI has no PTS; what libav takes for them goes wrong where B-frames are packed (Xvid).
+        guessed = container.format.name == "avi" and info.video.codec == "mpeg4"
+        shape: Fraction | None = None
         while True:
             try:
                 packet = next(packets, None)
@@ -197,6 +203,8 @@ def _decode_reel(
                 raise late_stream(reel.path, "a stream") from None
             if packet is None:
                 return
+            if not packet.size and packet.pts is not None:
+                continue  # Theora's way to show the frame before for longer; a decoder takes none
             damage.hidden += packet.is_discard
             if ffv1 is not None and packet.size:
                 wrong = ffv1.why_not(bytes(packet), packet.is_keyframe)
@@ -209,10 +217,22 @@ def _decode_reel(
             except av.error.FFmpegError as error:
                 damage.note(reel.path, info, f"does not decode ({error.strerror})", packet.pts)
                 continue
+            shape = _same_shape(reel, stream, shape, damage.frames) if frames and check else shape
             for frame in frames:
-                if frame.pts is not None:
-                    frame.pts += reel.shift
+                pts = frame.dts if guessed else frame.pts
+                frame.pts = None if pts is None else pts + reel.shift
                 yield frame
+
+
+def _same_shape(reel: Reel, stream: av.VideoStream, was: Fraction | None, count: int) -> Fraction:
+    """The shape of a stream's pixels, which a master can only say once."""
+    now = stream.codec_context.sample_aspect_ratio or Fraction(1)
+    if was not in {None, now}:
+        raise MediaError(
+            f"{reel.path}: its pixels change their shape from {was} to {now} near frame {count}; cut "
+            "it there into films of one shape each"
+        )
+    return now
 
 
 def _images(info: MediaInfo, start: int = 0) -> Iterator[av.VideoFrame]:

@@ -14,7 +14,7 @@ from media.pixfmt import full_range
 from media.probe import MediaInfo, StreamInfo
 from media.streams import Carried, Container
 
-__all__ = ["Check", "check", "tag_checks"]
+__all__ = ["MADE_AT", "Check", "check", "tag_checks"]
 
 
 @dataclass(frozen=True)
@@ -80,11 +80,16 @@ def _named(
         name = key.lower()
         if name in _OF_THE_CONTAINER or name.startswith("_statistics"):
             continue
-        if name not in found and container == "mov":
+        made = found.get(MADE_AT) if name == "creation_time" else None
+        if made == value:
+            yield check(f"{what} {key}", value, made)
+        elif name not in found and container == "mov":
             yield Check(f"{what} {key}", value, "in the sidecar", True)
         else:
             yield check(f"{what} {key}", value, found.get(name, "missing"))
 
+
+MADE_AT = "date_encoded"  # Matroska's tag for what MP4 calls creation_time
 
 # Written by a container itself about itself, and what is compared under another name.
 _OF_THE_CONTAINER = frozenset({

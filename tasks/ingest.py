@@ -29,7 +29,7 @@ from restar.errors import MediaError, StoreError
 from restar.film import FilmManifest, Identifiers, Scene, Source
 from restar.hashing import canonical_json, sha256_of_file
 from restar.progress import Advance, track
-from tasks.house import NOMINAL_RATE, House, elsewhere
+from tasks.house import NOMINAL_RATE, House, elsewhere, measured_of
 from tasks.measure import measurer_for, save_measures
 from tasks.shots import DETECTOR, ShotSettings, detect_scenes
 from tasks.step import step
@@ -176,7 +176,7 @@ def _named(told: Identifiers, given: Identifiers) -> Identifiers:
 
 def _is_whole(house: House, known: FilmRow, allow_damaged: bool) -> bool:
     """Whether what an earlier pass found is all there, and was found in the way that is wanted now."""
-    measured = known.media.get("measured")
+    measured = measured_of(known)
     if measured is None or (measured["gaps"] and not allow_damaged):
         return False
     try:

@@ -53,7 +53,7 @@ def plan_chain(path: Path, info: MediaInfo, recipe: Recipe, interlaced: bool = F
         needs.append(needs_of(member, resolved, video))
         video = member.output(resolved, video)
         steps.append(resolved)
-    take_format = TakeFormat(_storable(video, recipe.restore.pixel_format))
+    take_format = TakeFormat.of(_storable(video, recipe.restore.pixel_format))
     return Plan(tuple(steps), take_format, joined(needs))
 
 

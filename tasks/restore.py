@@ -23,7 +23,7 @@ from restar.errors import VerificationError
 from restar.progress import track
 from restar.spec import Spec
 from restar.timeline import FrameRange
-from restorers import Restorer, StepContext, restorer
+from restorers import Restorer, StepContext, passes_on, restorer
 from tasks.channel import Channel, ClosedError, ahead
 from tasks.house import NOMINAL_RATE, House, OpenFilm
 from tasks.step import step
@@ -107,7 +107,7 @@ class TakeInWork:
         self._house, self._then, self._otherwise, self._check = house, then, otherwise, check
         self._format = TakeFormat.from_json(spec.format)
         self._rate = film.info.video.rate or NOMINAL_RATE
-        self._frames: Channel[av.VideoFrame] = Channel(AHEAD)
+        self._frames: Channel[tuple[av.VideoFrame, bytes | None]] = Channel(AHEAD)
         self._began = time.monotonic()
         self._model_seconds = 0.0
         self._error: BaseException | None = None
@@ -116,10 +116,10 @@ class TakeInWork:
         self._thread = threading.Thread(target=lambda: run(self._make), name="take", daemon=True)
         self._thread.start()
 
-    def put(self, frame: av.VideoFrame) -> None:
+    def put(self, frame: av.VideoFrame, md5: bytes | None = None) -> None:
         self._check()
         try:
-            self._frames.put(frame)
+            self._frames.put((frame, md5))
         except ClosedError:
             self._thread.join()
             raise self._error or VerificationError("a take was given up") from None
@@ -162,8 +162,8 @@ class TakeInWork:
             target = folder / "take.mkv"
             threads = self._house.settings.threads
             with TakeWriter(target, self._format, self._rate, threads) as writer:
-                for frame in self._frames:
-                    writer.write(frame)
+                for frame, md5 in self._frames:
+                    writer.write(frame, md5)
                 written = writer.finish()
             checksums = folder / "checksums"
             checksums.write_bytes(written.md5s)
@@ -197,13 +197,14 @@ def restore_scene(
     began = time.monotonic()
     count = 0
     chain = restored_frames(workshop, film, spec, frames, pictures)
+    held = _passes_on(film, spec)
     with track(f"{film.path.name} scene {number}", "frames", frames.count) as advance:
         try:
             for picture in chain:
                 count += 1
                 if count > frames.count:
                     break
-                take.put(picture)
+                take.put(picture, film.index.md5(frames.start + count - 1) if held else None)
                 advance(1)
         finally:
             close = getattr(chain, "close", None)
@@ -215,6 +216,12 @@ def restore_scene(
             f"frames for {frames.count}"
         )
     return time.monotonic() - began
+
+
+def _passes_on(film: OpenFilm, spec: Spec) -> bool:
+    """Whether frames are encoded as they are decoded, and so as they were held against the index."""
+    same = TakeFormat.from_json(spec.format).video.pix_fmt == film.info.format.pix_fmt
+    return same and all(passes_on(step.use) for step in spec.steps)
 
 
 def restored_frames(

@@ -283,7 +283,7 @@ def test_decisions_by_key_and_live_news_of_others(
     open_scene(page, address, rid, 2)
     page.keyboard.press("a")
     page.wait_for_url("**/scene/2")
-    page.get_by_text("chosen by tester").wait_for()
+    page.locator("#decide").get_by_text("chosen by tester").wait_for()
     page.locator(".live.on").wait_for()
     time.sleep(1.2)  # the room has looked once
     with house.catalog.begin() as session:  # somebody elsewhere
@@ -291,11 +291,11 @@ def test_decisions_by_key_and_live_news_of_others(
         accept(
             session, rid, 2, take, seen=seen_of(session, rid, 2), reviewer="Berta", reason="seen"
         )
-    page.get_by_text("by Berta").wait_for()
+    page.locator(".review").get_by_text("accepted by Berta").wait_for()
     page.keyboard.press("j")
     page.keyboard.type("halos at the edges")
     page.locator("[data-decide=reject]").first.click()
-    page.get_by_text("halos at the edges").wait_for()
+    page.locator(".review").get_by_text("halos at the edges").wait_for()
     page.keyboard.press("u")
     page.keyboard.type("5")
     page.get_by_role("button", name="Ask for it").click()
