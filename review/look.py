@@ -62,7 +62,8 @@ def take_names(takes: Sequence[TakeSheet]) -> list[str]:
     shown: list[str] = []
     for number, name in enumerate(names):
         alike = [n for n, other in enumerate(names) if other == name]
-        keys = sorted({key for n in alike for key in specs[n]})
+        found = {key for n in alike for key in specs[n]}
+        keys = sorted(found, key=lambda key: (key == "prompt", key))
         differing = [key for key in keys if len({specs[n].get(key) for n in alike}) > 1]
         told = [_told(key, specs[number].get(key, "—")) for key in differing[:2]]
         full = ", ".join([name, *told])
@@ -73,7 +74,9 @@ def take_names(takes: Sequence[TakeSheet]) -> list[str]:
 def _told(key: str, value: str) -> str:
     name = key.rpartition(".")[2]
     short = value if len(value) <= 24 else value[:22] + "…"
-    return f"“{short}”" if name == "prompt" else f"{name} {short}"
+    if name == "prompt":
+        return f"“{short}”" if value else "no prompt"
+    return f"{name} {short}"
 
 
 def take_name(take: TakeSheet) -> str:

@@ -302,6 +302,39 @@ def test_decisions_by_key_and_live_news_of_others(
     page.get_by_text("restore queued").or_(page.get_by_text("caption queued")).wait_for()
 
 
+def test_of_many_pages_one_listens_and_all_hear(
+    page: Page, address: str, rid: str, house: House
+) -> None:
+    asked: list[str] = []
+    context = page.context
+    context.on("request", lambda one: asked.append(one.url) if one.url.endswith("/live") else None)
+    pages = [page, *(context.new_page() for _ in range(7))]  # a browser keeps six connections
+    for one in pages:
+        one.goto(f"{address}/r/{rid}/")
+        one.locator(".live.on").wait_for()
+    assert len(asked) == 1
+    pages[0].goto("about:blank")  # the one that listened leaves
+    time.sleep(1.5)
+    with house.catalog.begin() as session:
+        take = selected_takes(session, rid)[1].id
+        accept(session, rid, 1, take, seen=seen_of(session, rid, 1), reviewer="Berta")
+    last = pages[-1]
+    last.bring_to_front()
+    last.locator("#scene-1").get_by_text("✓ Berta").wait_for()
+    assert len(asked) == 2
+
+
+def test_the_search_finds_while_one_types(page: Page, address: str) -> None:
+    page.goto(address)
+    page.locator("#q").fill("nothing of the kind")
+    page.get_by_text("0 films for").wait_for()
+    page.locator("#q").fill("A-17")
+    page.get_by_text("1 film for").wait_for()
+    assert "q=A-17" in page.url
+    page.get_by_text("Failed").click()
+    page.get_by_text("0 films").wait_for()
+
+
 def test_a_clash_is_shown(page: Page, address: str, rid: str, house: House) -> None:
     open_scene(page, address, rid, 3)
     page.evaluate("document.querySelector('#decide').removeAttribute('hx-trigger')")
