@@ -1,14 +1,13 @@
 """`restar bulk`: many films, by a folder or a list, tonight and every night."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 if TYPE_CHECKING:
     from flows.bulk import Outcome
     from tasks.estimate import FilmEstimate
-    from tasks.filmlist import Entry
     from tasks.house import House
 
 __all__ = ["bulk"]
@@ -42,6 +41,15 @@ def bulk(
         bool,
         typer.Option("--queue", help="Only queue the work, for agents (`restar agent`) to do."),
     ] = False,
+    settle: Annotated[
+        float,
+        typer.Option(
+            "--settle",
+            metavar="SECONDS",
+            min=0,
+            help="Watch new files for so long, and leave out those that still change.",
+        ),
+    ] = 0.0,
     report: Annotated[
         bool, typer.Option("--report", help="Only write the report of how the films stand.")
     ] = False,
@@ -64,7 +72,7 @@ def bulk(
     `restar bulk /mnt/films --recipe mine.toml --queue --priority 5`.
     """
     from cli.console import open_house_here, progress_shown, stderr
-    from flows.bulk import State, counted, how_it_stands
+    from flows.bulk import State, counted, how_it_stands, with_duplicates, write_report
     from flows.bulk import bulk as run
     from restar.errors import IncompleteError
     from restar.recipe import load_recipe
@@ -73,15 +81,19 @@ def bulk(
 
     with open_house_here() as house:
         entries = read_list(source, load_recipe(recipe), priority, _ours(house, output))
+        if settle:
+            from flows.watch import settled
+
+            entries = settled(house, entries, output, settle)
         if dry_run:
             with progress_shown():
                 estimates = estimate_list(house, entries)
             _show_estimates(estimates, price, as_json)
             return
-        outcomes: list[Outcome] = []
+        heard: list[Outcome] = []
 
         def told(outcome: "Outcome") -> None:
-            outcomes.append(outcome)
+            heard.append(outcome)
             reason = f": {outcome.reason}" if outcome.reason else ""
             line = f"restar: {outcome.entry.path.name}: {outcome.state}{reason}"
             stderr().print(line, markup=False, soft_wrap=True)
@@ -91,9 +103,9 @@ def bulk(
                 with progress_shown():
                     run(house, entries, output, queue=queue, told=told)
         finally:
-            rest = [how_it_stands(house, one, output) for one in entries[len(outcomes) :]]
-            page = _write(source, [*outcomes, *rest], output, price)
-        outcomes += rest
+            rest = [how_it_stands(house, one, output) for one in entries[len(heard) :]]
+            outcomes = with_duplicates([*heard, *rest])
+            page = write_report(source, outcomes, output, price)
     stderr().print(f"restar: {counted(outcomes)}", soft_wrap=True)
     typer.echo(page)
     failed = [one for one in outcomes if one.state is State.FAILED]
@@ -111,46 +123,6 @@ def _ours(house: "House", output: Path) -> frozenset[Path]:
     with house.catalog.read() as session:
         masters = [Path(path) for path in session.scalars(select(MasterRow.path))]
     return frozenset([output.absolute(), *masters, *(access_path(path) for path in masters)])
-
-
-def _write(source: Path, outcomes: "list[Outcome]", output: Path, price: float | None) -> Path:
-    from datetime import UTC, datetime
-
-    from tasks.bulkreport import write_bulk_report
-
-    rows = [_row(one, price) for one in outcomes]
-    name = source.absolute().stem or "films"
-    target = output.absolute() / f"{name}.bulk.html"
-    return write_bulk_report(target, source.absolute().name, rows, datetime.now(UTC))[0]
-
-
-def _row(outcome: "Outcome", price: float | None) -> dict[str, Any]:
-    from tasks.deliver import report_path
-
-    entry: Entry = outcome.entry
-    page = report_path(Path(outcome.master)) if outcome.master else None
-    gpu_hours = outcome.gpu_seconds / 3600
-    return {
-        "film": str(entry.path),
-        "name": entry.path.name,
-        "state": str(outcome.state),
-        "reason": outcome.reason,
-        "recipe": entry.recipe.name,
-        "priority": entry.priority,
-        "accession": entry.identifiers.accession,
-        "title": entry.identifiers.title,
-        "scenes": outcome.scenes,
-        "flagged": outcome.flagged,
-        "frames": outcome.frames,
-        "hours": outcome.seconds / 3600,
-        "gpu_hours": gpu_hours,
-        "gib": outcome.bytes / 2**30,
-        "price": None if price is None else gpu_hours * price,
-        "master": outcome.master,
-        "report": page.as_uri() if page is not None and page.exists() else "",
-        "film_id": outcome.film_id,
-        "restoration": outcome.restoration_id,
-    }
 
 
 def _show_estimates(found: "list[FilmEstimate]", price: float | None, as_json: bool) -> None:

@@ -9,8 +9,10 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy.orm import Session
 
@@ -32,12 +34,16 @@ from restar.errors import CatalogError, IncompleteError, RestarError, StoreError
 from restar.log import about
 from restar.progress import track
 from tasks.assemble import master_path
+from tasks.bulkreport import write_bulk_report
+from tasks.deliver import report_path
 from tasks.filmlist import Entry
 from tasks.house import House, is_here
 from tasks.ingest import ingest
 from tasks.step import step
 
-__all__ = ["Outcome", "State", "bulk", "counted", "how_it_stands"]
+__all__ = [
+    "Outcome", "State", "bulk", "counted", "how_it_stands", "with_duplicates", "write_report",
+]  # fmt: skip
 
 _log = logging.getLogger("restar.bulk")
 
@@ -109,6 +115,59 @@ def how_it_stands(house: House, entry: Entry, output: Path) -> Outcome:
         return _standing(session, film, restoration, entry, output)
 
 
+def with_duplicates(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """Return outcomes with films marked that stand in the list a second time under another name."""
+    first: dict[tuple[str, str], Path] = {}
+    marked = []
+    for one in outcomes:
+        place = one.entry.path
+        twin = first.setdefault((one.film_id or str(place), one.entry.recipe.sha256), place)
+        again = twin != place and one.state is not State.DUPLICATE
+        same = Outcome(one.entry, State.DUPLICATE, f"the same film as {twin}", one.film_id)
+        marked.append(same if again else one)
+    return marked
+
+
+def write_report(
+    source: Path, outcomes: Sequence[Outcome], output: Path, price: float | None = None
+) -> Path:
+    """Write the report of a list into the output folder, HTML with CSV beside it; return the page.
+
+    `price` is that of a GPU's hour.
+    """
+    rows = [_row(one, price) for one in outcomes]
+    name = source.absolute().stem or "films"
+    target = output.absolute() / f"{name}.bulk.html"
+    return write_bulk_report(target, source.absolute().name, rows, datetime.now(UTC))[0]
+
+
+def _row(outcome: Outcome, price: float | None) -> dict[str, Any]:
+    entry = outcome.entry
+    page = report_path(Path(outcome.master)) if outcome.master else None
+    gpu_hours = outcome.gpu_seconds / 3600
+    return {
+        "film": str(entry.path),
+        "name": entry.path.name,
+        "state": str(outcome.state),
+        "reason": outcome.reason,
+        "recipe": entry.recipe.name,
+        "priority": entry.priority,
+        "accession": entry.identifiers.accession,
+        "title": entry.identifiers.title,
+        "scenes": outcome.scenes,
+        "flagged": outcome.flagged,
+        "frames": outcome.frames,
+        "hours": outcome.seconds / 3600,
+        "gpu_hours": gpu_hours,
+        "gib": outcome.bytes / 2**30,
+        "price": None if price is None else gpu_hours * price,
+        "master": outcome.master,
+        "report": page.as_uri() if page is not None and page.exists() else "",
+        "film_id": outcome.film_id,
+        "restoration": outcome.restoration_id,
+    }
+
+
 def counted(outcomes: Sequence[Outcome]) -> str:
     """Return a summary as a line: "4 done, 1 failed"."""
     counts = Counter(one.state for one in outcomes)
@@ -153,8 +212,9 @@ def _done(
     before: Outcome,
 ) -> Outcome:
     film_id = before.film_id or ingest(
-        house, path=entry.path, identifiers=entry.identifiers, allow_damaged=entry.allow_damaged
-    )
+        house, path=entry.path, identifiers=entry.identifiers, allow_damaged=entry.allow_damaged,
+        rounding=entry.recipe.restore.pixel_format != "auto",
+    )  # fmt: skip
     twin = seen.setdefault((film_id, entry.recipe.sha256), entry.path)
     if twin != entry.path:
         return Outcome(entry, State.DUPLICATE, f"the same film as {twin}", film_id)

@@ -45,11 +45,13 @@ from restar.log import about
 from restar.progress import track
 from restar.recipe import Recipe
 from restar.spec import Spec
+from tasks.announce import announce
 from tasks.caption import Teller
 from tasks.channel import Channel
 from tasks.environment import environment
 from tasks.guard import guard_take, guard_wanted
 from tasks.house import House, OpenFilm
+from tasks.memory import give_back_freed
 from tasks.plan import plan_restoration
 from tasks.proxy import make_proxy
 from tasks.restore import MadeTake, TakeInWork, decoded, restore_scene
@@ -100,6 +102,7 @@ def _restore(bench: Bench, ready: Ready) -> None:
         _reuse(bench, ready)
         return
     bench.members.free()  # what captions does not need memory while takes are made
+    give_back_freed()  # of the scene before
     if bench.model not in ("", ready.model) and ready.model:
         bench.workshop.release()
     bench.model = ready.model or bench.model
@@ -130,7 +133,7 @@ def _restore(bench: Bench, ready: Ready) -> None:
     try:
         seconds = restore_scene(
             bench.workshop, film, spec, ready.frames, _checked(ready.pictures, check), take,
-            number=lease.scene_number or 0,
+            number=lease.scene_number or 0, use=spec.steps[-1].use, attempt=lease.attempt,
         )  # fmt: skip
         bench.pace[ready.sort] = seconds / ready.frames.count
         bench.finish_take()
@@ -215,8 +218,8 @@ def _prepare(bench: Bench, ready: Ready) -> None:
     key = str(ready.lease.payload["take_key"])
     with bench.house.catalog.read() as session:
         ready.scene = _scene_of(session, ready.lease)
+        ready.recipe = _recipe_of(session, ready.scene)
         take = find_take(session, key)
-    ready.recipe = _recipe_of(bench.house, ready.scene)
     ready.spec = Spec.from_json(ready.lease.payload["spec"])
     if ready.film is not None and not _is_whole(bench.house, take):
         ready.pictures = decoded(ready.film, ready.frames)
@@ -224,11 +227,11 @@ def _prepare(bench: Bench, ready: Ready) -> None:
 
 def _score(bench: Bench, lease: Lease, film: OpenFilm) -> None:
     house, key = bench.house, str(lease.payload["take_key"])
-    scene = _scene(house, lease)
-    recipe = _recipe_of(house, scene)
-    wanted = recipe.score
     with house.catalog.read() as session:
+        scene = _scene_of(session, lease)
+        recipe = _recipe_of(session, scene)
         take = find_take(session, key)
+    wanted = recipe.score
     if take is None:  # it was lost meanwhile; its remaking queues this again
         with house.catalog.begin() as session:
             finish(session, lease)
@@ -246,6 +249,10 @@ def _score(bench: Bench, lease: Lease, film: OpenFilm) -> None:
     with house.catalog.begin() as session:
         choose(session, house, film, lease, take, flags)
         commit_scores(session, lease, key, scores, flags=flags)
+    about_take = {"scene": scene.number, "take": key, "film": film.path.name, "flags": flags}
+    announce("take.scored", f"restar.film.{film.row.id}", **about_take)
+    if flags:
+        announce("take.flagged", f"restar.film.{film.row.id}", **about_take)
 
 
 def _caption(bench: Bench, lease: Lease, film: OpenFilm) -> None:
@@ -309,10 +316,8 @@ def _scene_of(session: Session, lease: Lease) -> RestorationSceneRow:
     return restoration_scene(session, str(lease.restoration_id), lease.scene_number or 0)
 
 
-def _recipe_of(house: House, scene: RestorationSceneRow) -> Recipe:
-    with house.catalog.read() as session:
-        restoration = session.get_one(RestorationRow, scene.restoration_id)
-        return scene_recipe(session, restoration, scene)
+def _recipe_of(session: Session, scene: RestorationSceneRow) -> Recipe:
+    return scene_recipe(session, session.get_one(RestorationRow, scene.restoration_id), scene)
 
 
 def _restores(house: House, restoration_id: str | None) -> int | None:

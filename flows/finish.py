@@ -31,6 +31,7 @@ from restar.log import about
 from restar.progress import track
 from restar.timeline import format_scenes
 from store import AlteredError
+from tasks.announce import announce
 from tasks.assemble import MadeMaster, SelectedTake, assemble_master
 from tasks.deliver import deliver
 from tasks.house import House, OpenFilm, open_film
@@ -129,7 +130,11 @@ def _record(house: House, lease: Lease, made: MadeMaster, selected: Sequence[Sel
     takes = {one.scene.number: one.take for one in selected}
     master = MasterFile(str(made.path), made.sha256, made.bytes, made.framemd5)
     with house.catalog.begin() as session:
-        commit_master(session, lease, master, takes, agent=house.who, detail=made.detail)
+        row = commit_master(session, lease, master, takes, agent=house.who, detail=made.detail)
+    announce(
+        "master.assembled", f"restar.master.{row.id}",
+        path=master.path, sha256=master.sha256, restoration=row.restoration_id,
+    )  # fmt: skip
 
 
 def _send_back(

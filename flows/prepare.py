@@ -99,8 +99,9 @@ def prepare(house: House, path: Path, order: Order, film_id: str | None = None) 
     """
     check_scoring(order.recipe.score)
     film_id = film_id or ingest(
-        house, path=path, identifiers=order.identifiers, allow_damaged=order.allow_damaged
-    )
+        house, path=path, identifiers=order.identifiers, allow_damaged=order.allow_damaged,
+        rounding=order.recipe.restore.pixel_format != "auto",
+    )  # fmt: skip
     film = open_film(house, film_id)
     plan = plan_restoration(film, order.recipe)
     _refuse_unknown_scenes(house, film, order.scenes)

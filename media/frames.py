@@ -27,6 +27,7 @@ from media.index import (
 )
 from media.marks import MarksWriter, marks_of
 from media.probe import MediaInfo, Reel, open_media
+from media.samples import sixteen_bits, sixteen_bits_of
 from media.structure import Ffv1Check
 from restar.errors import DamagedMediaError, MediaError, UsageError
 from restar.timeline import FrameRange
@@ -65,7 +66,10 @@ def index_film(
         part = info if reel.info is None else replace(reel.info, tolerant=info.tolerant)
         last_end = Fraction(0)
         with Complaints(() if info.images else (reel.path,)) as complaints:
-            for frame in _images(info) if info.images else _decode_reel(reel, part, None, damage):
+            frames = (
+                _images(info, 0, damage) if info.images else _decode_reel(reel, part, None, damage)
+            )
+            for frame in frames:
                 if frame.is_corrupt and damage.note(path, info, "is damaged", frame.pts):
                     continue
                 shape = (frame.width, frame.height, frame.format.name)
@@ -235,7 +239,9 @@ def _same_shape(reel: Reel, stream: av.VideoStream, was: Fraction | None, count:
     return now
 
 
-def _images(info: MediaInfo, start: int = 0) -> Iterator[av.VideoFrame]:
+def _images(
+    info: MediaInfo, start: int = 0, damage: Damage | None = None
+) -> Iterator[av.VideoFrame]:
     """Yield one frame for each image, at its number in units of the film's rate."""
     for number, image in enumerate(info.images[start:], start=start):
         with open_media(image) as container:
@@ -245,8 +251,21 @@ def _images(info: MediaInfo, start: int = 0) -> Iterator[av.VideoFrame]:
                 raise DamagedMediaError(f"{image}: does not decode ({error.strerror})") from None
         if frame is None:
             raise DamagedMediaError(f"{image}: holds no picture")
+        if info.rounded_from:
+            frame, outside = _rounded(image, frame)
+            if damage is not None:
+                damage.outside += outside
         frame.pts, frame.time_base, frame.duration = number, info.video.time_base, 1
         yield frame
+
+
+def _rounded(image: Path, frame: av.VideoFrame) -> tuple[av.VideoFrame, int]:
+    if sixteen_bits_of(frame.format.name) is None:
+        return frame, 0
+    try:
+        return sixteen_bits(frame)
+    except MediaError as error:
+        raise MediaError(f"{image}: {error}") from None
 
 
 def _decode_from(

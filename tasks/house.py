@@ -102,7 +102,8 @@ def open_film(house: House, film_id: str) -> OpenFilm:
         )
     for path in map(Path, reversed(row.paths)):
         if is_here(row, path):
-            info = replace(probe_film(path), tolerant=bool(measured["gaps"]))
+            info = probe_film(path, rounding="rounded" in measured)
+            info = replace(info, tolerant=bool(measured["gaps"]))
             index = FrameIndex.load(house.store.open_local(row.frame_index), info.video.time_base)
             marks = house.store.open_local(measured["marks"])
             return OpenFilm(row, path, info, index, marks)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from media.convert import ffv1_pix_fmts, full_range, lossless_equivalent
 from media.format import TakeFormat, VideoFormat
+from media.parts import float_error
 from media.probe import MediaInfo
 from restar.errors import MediaError, RecipeError
 from restar.needs import NONE, Needs, joined
@@ -40,6 +41,8 @@ def plan_chain(path: Path, info: MediaInfo, recipe: Recipe, interlaced: bool = F
     interlaced = interlaced or video.field_order not in {"unknown", "progressive"}
     if not video.pix_fmt:
         raise MediaError(f"{path}: its pixel format is unknown; is the file whole?")
+    if info.rounded_from and recipe.restore.pixel_format == "auto":
+        raise float_error(path)
     steps: list[ResolvedStep] = []
     needs: list[Needs] = []
     for number, wanted in enumerate(recipe.restore.steps, start=1):

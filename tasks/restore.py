@@ -179,7 +179,7 @@ def decoded(film: OpenFilm, frames: FrameRange) -> Channel[av.VideoFrame]:
     return ahead(lambda: decode_range(film.path, film.info, film.index, frames), AHEAD, "decoder")
 
 
-@step("restore scene {number}")
+@step("{use}-scene-{number:03}-a{attempt}")
 def restore_scene(
     workshop: Workshop,
     film: OpenFilm,
@@ -189,8 +189,12 @@ def restore_scene(
     take: TakeInWork,
     *,
     number: int,
+    use: str = "restore",
+    attempt: int = 1,
 ) -> float:
-    """Run the model over one scene (`number` names the run); return the seconds that it took.
+    """Run the model over one scene; return the seconds that it took.
+
+    Scene `number`, the restorer `use` and the `attempt` name the run: "star-scene-014-a2".
 
     Raises VerificationError where a restorer gives another number of frames than it got.
     """

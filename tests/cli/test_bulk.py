@@ -87,6 +87,8 @@ def test_a_folder_is_restored_and_the_same_command_goes_on(
     assert again["a <b>.mp4"]["reason"] == "was done before"
     assert {n: r["state"] for n, r in again.items()} == {n: r["state"] for n, r in found.items()}
     assert restorations(restar, folder / "a <b>.mp4") == made
+    stand = rows(restar(*command, "--report").path)
+    assert (stand["twin.mp4"]["state"], stand["a <b>.mp4"]["state"]) == ("duplicate", "done")
     left = json.loads(restar(*command, "--dry-run", "--json").out)
     assert sum(one["frames"] for one in left) == 0, "nothing is left to be done"
 

@@ -34,8 +34,8 @@ def test_takes_are_named_by_what_tells_them_apart() -> None:
         [take(strength=0.5), take(strength=1.0), take(strength=1.0, prompt="a lake")]
     )
     assert names == [
-        "star, strength 0.5, “”",
-        "star, strength 1.0, “”",
+        "star, strength 0.5, no prompt",
+        "star, strength 1.0, no prompt",
         "star, strength 1.0, “a lake”",
     ]
     assert take_names([take(), take()]) == ["star", "star (2)"]
