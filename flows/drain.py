@@ -195,14 +195,9 @@ def _reuse(bench: Bench, ready: Ready) -> None:
             raise StoreError(f"take {key[:12]}: was lost at this moment; run it again")
         if recipe is not None and scene is not None:
             queue_score(
-                session,
-                scene,
-                str(lease.film_id),
-                key,
-                recipe,
-                reopen=True,
+                session, scene, str(lease.film_id), key, recipe, reopen=True,
                 priority=lease.priority,
-            )
+            )  # fmt: skip
 
     bench.leases.commit(lease, record)
     bench.done(lease.kind)
@@ -300,14 +295,6 @@ def _proxy(bench: Bench, ready: Ready) -> None:
     made = make_proxy(bench.house, of=of)
     bench.leases.commit(lease, lambda session: commit_proxy(session, lease, of, made, ALGORITHM))
     bench.done(lease.kind)
-
-
-def _score_again(session: Session, lease: Lease, key: str, recipe: Recipe) -> None:
-    """In the take's own transaction and before its commit, so that the assembly waits for it."""
-    scene = session.get_one(RestorationSceneRow, (lease.restoration_id, lease.scene_number))
-    queue_score(
-        session, scene, str(lease.film_id), key, recipe, reopen=True, priority=lease.priority
-    )
 
 
 def _is_whole(house: House, take: TakeRow | None) -> bool:
