@@ -7,18 +7,21 @@ whichever restoration it was made for; only a take that is not there becomes a j
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from catalog.jobs import NewJob, close_queued, close_stale, dedupe_key, enqueue
 from catalog.models import (
     FilmRow,
     JobKind,
+    JobRow,
     JobState,
     RecipeRow,
     RestorationRow,
     RestorationSceneRow,
     RestorationState,
+    ReviewDecision,
+    ReviewRow,
     SelectionRow,
     TakeRow,
     TakeState,
@@ -37,6 +40,7 @@ __all__ = [
     "find_restoration",
     "find_take",
     "find_takes",
+    "is_rejected",
     "lock_restoration",
     "open_restoration",
     "recipe_of",
@@ -54,6 +58,7 @@ __all__ = [
 
 _AT_ONCE = 500  # keys in one query: SQLite takes 32,766 parameters, older ones 999
 RULE_FIRST = "first"  # the take of the wanted key, as it is made
+RULE_PERSON = "person"
 
 
 def open_restoration(
@@ -172,7 +177,7 @@ def want(
     if changed or take is None:
         close_stale(session, restoration_id, scene)
     if take is not None:
-        select_take(session, restoration_id, scene, take, decided_by="restar")
+        select_take(session, restoration_id, scene, take, decided_by="restar", asked=changed)
         return False
     unselect(session, restoration_id, scene)
     restoration.state = RestorationState.OPEN
@@ -213,7 +218,13 @@ def enqueue_assemble(session: Session, restoration_id: str) -> int | None:
     payload = {"output": restoration.output}
     result = sha256_of({"takes": chosen, **payload})
     key = dedupe_key(JobKind.ASSEMBLE, restoration_id, result)
-    job = NewJob(JobKind.ASSEMBLE, key, restoration_id, restoration.film_id, payload=payload)
+    priority = session.scalar(
+        select(func.max(JobRow.priority)).where(JobRow.restoration_id == restoration_id)
+    )
+    job = NewJob(
+        JobKind.ASSEMBLE, key, restoration_id, restoration.film_id, payload=payload,
+        priority=priority or 0,
+    )  # fmt: skip
     return enqueue(session, job, reopen=True)
 
 
@@ -225,8 +236,14 @@ def select_take(
     *,
     decided_by: str,
     rule: str = RULE_FIRST,
+    asked: bool = False,
 ) -> None:
-    """Select a take for a scene. The rule `first` does not override what a person decided."""
+    """Select a take for a scene. The rule `first` does not override what a person decided.
+
+    What a person rejected there no rule selects again, unless a wish for it is new (`asked`).
+    """
+    if rule != RULE_PERSON and not asked and is_rejected(session, restoration_id, scene, take.id):
+        return
     key = {"restoration_id": restoration_id, "scene_number": scene}
     choice = {"take_id": take.id, "rule": rule, "decided_by": decided_by}
     if insert_missing(session, SelectionRow, {**key, **choice}, list(key)):
@@ -236,6 +253,21 @@ def select_take(
     if rule == RULE_FIRST:
         query = query.where(SelectionRow.rule == RULE_FIRST)
     session.execute(query.values(**choice, selected_at=now()))
+
+
+def is_rejected(session: Session, restoration_id: str, scene: int, take_id: int) -> bool:
+    """Whether a person's last word on a take for a scene was no."""
+    last = session.scalar(
+        select(ReviewRow.decision)
+        .where(
+            ReviewRow.restoration_id == restoration_id,
+            ReviewRow.scene_number == scene,
+            ReviewRow.take_id == take_id,
+        )
+        .order_by(ReviewRow.id.desc())
+        .limit(1)
+    )
+    return last is ReviewDecision.REJECT
 
 
 def selected_takes(session: Session, restoration_id: str) -> dict[int, TakeRow]:

@@ -22,8 +22,8 @@ import av
 from catalog.agents import seen
 from catalog.base import JobKind
 from catalog.jobs import Lease, Offer
-from catalog.models import RestorationRow, RestorationSceneRow
-from catalog.restorations import recipe_of
+from catalog.lifecycle import kept_bytes
+from catalog.models import RestorationSceneRow
 from catalog.turns import work_is_open
 from flows.leases import PATIENCE_S, Leases
 from flows.prepare import take_back_dead_work
@@ -52,7 +52,9 @@ DRAINED = (JobKind.CAPTION, JobKind.RESTORE, JobKind.SCORE)
 _AHEAD_S = 10.0  # the next job is claimed this long before the model is likely to be free
 _IDLE_S = (0.25, 2.0)  # how often an agent without work looks for some: at first, and later
 _FAILURES_IN_A_ROW = 3
+_QUOTA_S = 30.0  # the quota is looked at so often
 _KEPT_OPEN = 8
+_OPEN_THEIR_OWN = (JobKind.ASSEMBLE, JobKind.PROXY)  # a take's proxy needs no source
 _log = logging.getLogger("restar.drain")
 T = TypeVar("T")
 
@@ -147,13 +149,13 @@ class Bench:
         self.workshop = Workshop()
         self.members = Members()
         self._films: dict[str, OpenFilm] = {}
-        self._recipes: dict[str, Recipe] = {}
         self.model = ""
         self.environment = ""  # the record of it in the catalog, once there is one
         self.pace: dict[str, float] = {}  # seconds a frame
         self.take: TakeInWork | None = None
         self._ahead: Future[Ready | None] | None = None
         self._failures = 0
+        self._quota_seen = float("-inf")
         self.free_since = time.monotonic()
 
     def run(self) -> None:
@@ -166,9 +168,6 @@ class Bench:
 
     def film(self, film_id: str) -> OpenFilm:
         return _kept(self._films, film_id, lambda: open_film(self.house, film_id))
-
-    def recipe(self, restoration_id: str) -> Recipe:
-        return _kept(self._recipes, restoration_id, lambda: _recipe(self.house, restoration_id))
 
     def _one(self) -> bool:
         """Do the next job, or wait for one; False where the shift is over."""
@@ -217,7 +216,7 @@ class Bench:
             return None
         ready = Ready(lease)
         try:
-            if lease.film_id is not None and lease.kind is not JobKind.ASSEMBLE:
+            if lease.film_id is not None and lease.kind not in _OPEN_THEIR_OWN:
                 ready.film = self.film(lease.film_id)
             self.trades[lease.kind].prepare(self, ready)
         except Exception as error:
@@ -352,6 +351,16 @@ class Bench:
                 f"{self.house.store.root}: has {free} MiB free, less than {least} "
                 "(RESTAR_MIN_FREE_MIB); no more work is begun here until there is space"
             )
+        quota = self.house.settings.quota_gib
+        if quota and time.monotonic() > self._quota_seen + _QUOTA_S:
+            self._quota_seen = time.monotonic()
+            with self.house.catalog.read() as session:
+                used = kept_bytes(session) / 2**30
+            if used >= quota:
+                raise StoreError(
+                    f"all takes together have {used:.2f} GiB, and RESTAR_QUOTA_GIB is {quota:g}; "
+                    "`restar tidy` finds what may go"
+                )
 
     def _leave(self) -> None:
         """Hand back what was claimed ahead; let the take in work come to its end."""
@@ -367,11 +376,6 @@ class Bench:
         for lease in self.leases.held():
             self.leases.hand_back(lease)
         self.members.free()
-
-
-def _recipe(house: House, restoration_id: str) -> Recipe:
-    with house.catalog.read() as session:
-        return recipe_of(session, session.get_one(RestorationRow, restoration_id))
 
 
 def _kept(kept: dict[str, T], key: str, make: Callable[[], T]) -> T:

@@ -16,7 +16,8 @@ from catalog.base import JobKind
 from catalog.commits import scores_of
 from catalog.jobs import Lease, NewJob, dedupe_key, enqueue
 from catalog.models import RestorationRow, RestorationSceneRow, TakeRow
-from catalog.restorations import recipe_of, select_take, unselect
+from catalog.redo import scene_recipe
+from catalog.restorations import select_take, unselect
 from catalog.reviews import candidates
 from media.format import TakeFormat
 from restar.errors import RestarError
@@ -24,12 +25,12 @@ from restar.needs import NONE, Needs
 from restar.recipe import Recipe, Step
 from restar.spec import Spec, take_key
 from restar.timeline import FrameRange
+from restorers import invents
 from tasks.house import House, OpenFilm
 from tasks.plan import plan_restoration, spec_of
 
 __all__ = ["choose", "plain_spec"]
 
-PLAIN = frozenset({"identity", "resize"})
 _log = logging.getLogger("restar.choose")
 
 
@@ -39,7 +40,7 @@ def choose(
     """Do what the recipe says once a take is scored; in the transaction that records its scores."""
     restoration = session.get_one(RestorationRow, lease.restoration_id)
     scene = session.get_one(RestorationSceneRow, (restoration.id, lease.scene_number))
-    recipe = recipe_of(session, restoration)
+    recipe = scene_recipe(session, restoration, scene)
     role = lease.payload.get("role") or _role(session, scene, take)
     if role == "plain":
         return
@@ -48,19 +49,23 @@ def choose(
             return
         spec = plain_spec(film, restoration, take)
         if spec is not None:
-            _queue(session, restoration, scene, spec, "plain")
-        second = _second_spec(film, recipe, scene, take) if recipe.select.second_try else None
+            _queue(session, restoration, scene, spec, "plain", priority=lease.priority)
+        again = recipe.select.second_try and _invents(take)
+        second = _second_spec(film, recipe, scene, take) if again else None
         if recipe.select.rule == "ask":
             unselect(session, restoration.id, scene.number)
         if second is not None:
-            _queue(session, restoration, scene, second[0], "second", second[1])
+            _queue(
+                session, restoration, scene, second[0], "second", second[1],
+                priority=lease.priority,
+            )  # fmt: skip
         return
     _after_second(session, house, restoration, scene, recipe, take, flags)
 
 
 def plain_spec(film: OpenFilm, restoration: RestorationRow, take: TakeRow) -> Spec | None:
     """Return the spec of a plain resize in the take's format; None where the take is one, or can't be."""
-    if {step["use"] for step in take.spec["steps"]} <= PLAIN:
+    if not _invents(take):
         return None
     video, source = TakeFormat.from_json(restoration.take_format).video, film.info.format
     scale, rest = divmod(video.width, source.width)
@@ -84,6 +89,10 @@ def plain_spec(film: OpenFilm, restoration: RestorationRow, take: TakeRow) -> Sp
         return None
     spec = spec_of(plan, recipe, "", 0)
     return replace(spec, format=restoration.take_format)
+
+
+def _invents(take: TakeRow) -> bool:
+    return any(invents(step["use"]) for step in take.spec["steps"])
 
 
 def _second_spec(
@@ -113,6 +122,7 @@ def _queue(
     spec: Spec,
     role: str,
     needs: Needs = NONE,
+    priority: int = 0,
 ) -> None:
     key = take_key(restoration.film_id, FrameRange(scene.start, scene.end), spec)
     payload = {
@@ -126,6 +136,7 @@ def _queue(
         film_id=restoration.film_id,
         scene_number=scene.number,
         payload=payload,
+        priority=priority,
     )
     enqueue(session, job, reopen=True)
 

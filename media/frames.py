@@ -27,6 +27,7 @@ from media.index import (
 )
 from media.marks import MarksWriter, marks_of
 from media.probe import MediaInfo, Reel, open_media
+from media.samples import sixteen_bits, sixteen_bits_of
 from media.structure import Ffv1Check
 from restar.errors import DamagedMediaError, MediaError, UsageError
 from restar.timeline import FrameRange
@@ -65,14 +66,17 @@ def index_film(
         part = info if reel.info is None else replace(reel.info, tolerant=info.tolerant)
         last_end = Fraction(0)
         with Complaints(() if info.images else (reel.path,)) as complaints:
-            for frame in _images(info) if info.images else _decode_reel(reel, part, None, damage):
+            frames = (
+                _images(info, 0, damage) if info.images else _decode_reel(reel, part, None, damage)
+            )
+            for frame in frames:
                 if frame.is_corrupt and damage.note(path, info, "is damaged", frame.pts):
                     continue
                 shape = (frame.width, frame.height, frame.format.name)
                 first = first or shape
                 if shape != first:
                     raise _changes(path, damage.frames, first, shape)
-                writer.add(frame)
+                _add(path, writer, frame)
                 if marks is not None:
                     marks.add(marks_of(frame))
                 damage.frames += 1
@@ -83,6 +87,13 @@ def index_film(
             if not info.images:
                 got = damage.frames - before
                 check_whole(reel.path, part, got, last_end, complaints.lines(), damage)
+
+
+def _add(path: Path, writer: IndexWriter, frame: av.VideoFrame) -> None:
+    try:
+        writer.add(frame)
+    except MediaError as error:
+        raise MediaError(f"{path}: {error}") from None
 
 
 def nominal_step(info: MediaInfo) -> int:
@@ -97,12 +108,13 @@ def decode_all(path: Path, info: MediaInfo) -> Iterator[av.VideoFrame]:
 
 
 def decode_range(
-    path: Path, info: MediaInfo, index: FrameIndex, frames: FrameRange
+    path: Path, info: MediaInfo, index: FrameIndex, frames: FrameRange, *, proven: bool = False
 ) -> Iterator[av.VideoFrame]:
     """Yield exactly the frames of a range, each held against the index's checksum.
 
     Seeks to keyframes ever further back until the first frame is right (an open GOP, or a container
-    with a coarse index, needs more than the nearest), in the end to the film's start.
+    with a coarse index, needs more than the nearest), in the end to the film's start. `proven` says
+    that the caller holds all frames against the index later on: then only the first is held here.
     Raises DamagedMediaError where a frame differs from what was ingested.
     """
     if frames.end > index.count:
@@ -121,7 +133,7 @@ def decode_range(
     yield first
     got = frames.start + 1
     for frame in islice(decoded, frames.count - 1):
-        if frame_md5(frame) != index.md5(got):
+        if not proven and frame_md5(frame) != index.md5(got):
             raise _another(path, info, got)
         yield frame
         got += 1
@@ -235,7 +247,9 @@ def _same_shape(reel: Reel, stream: av.VideoStream, was: Fraction | None, count:
     return now
 
 
-def _images(info: MediaInfo, start: int = 0) -> Iterator[av.VideoFrame]:
+def _images(
+    info: MediaInfo, start: int = 0, damage: Damage | None = None
+) -> Iterator[av.VideoFrame]:
     """Yield one frame for each image, at its number in units of the film's rate."""
     for number, image in enumerate(info.images[start:], start=start):
         with open_media(image) as container:
@@ -245,8 +259,21 @@ def _images(info: MediaInfo, start: int = 0) -> Iterator[av.VideoFrame]:
                 raise DamagedMediaError(f"{image}: does not decode ({error.strerror})") from None
         if frame is None:
             raise DamagedMediaError(f"{image}: holds no picture")
+        if info.rounded_from:
+            frame, outside = _rounded(image, frame)
+            if damage is not None:
+                damage.outside += outside
         frame.pts, frame.time_base, frame.duration = number, info.video.time_base, 1
         yield frame
+
+
+def _rounded(image: Path, frame: av.VideoFrame) -> tuple[av.VideoFrame, int]:
+    if sixteen_bits_of(frame.format.name) is None:
+        return frame, 0
+    try:
+        return sixteen_bits(frame)
+    except MediaError as error:
+        raise MediaError(f"{image}: {error}") from None
 
 
 def _decode_from(

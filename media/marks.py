@@ -124,7 +124,7 @@ def marks_of(frame: av.VideoFrame) -> Marks:
     try:
         # Not `frame.side_data`: a frame that was asked for it holds itself, and hundreds of frames
         # would wait for the garbage collector with all their pixels.
-        sides: Any = SideDataContainer(frame)
+        sides = SideDataContainer(frame)  # type: ignore[call-arg]
     except ValueError:  # of a kind that PyAV has no name for, and then it gives none of them
         return {"UNREADABLE": b""}
     kept = [one for one in sides if one.type.name not in _NOT_OF_THE_FILM]

@@ -4,6 +4,7 @@ libswscale repacks, told that nothing else changes; samples become signals (Y', 
 Cb and Cr about 0) by depth and range, and codes again by rounding, never by truncation.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from media.format import ColourTags, VideoFormat
 from media.pixfmt import UNPACKED, Layout, full_range, held_as, layout_of
 from media.probe import LIBAV_NAMES
+from restar.errors import MediaError
 
 __all__ = [
     "Samples",
@@ -29,8 +31,12 @@ __all__ = [
     "repacked",
     "rounded",
     "signals",
+    "sixteen_bits",
+    "sixteen_bits_of",
     "tagged",
 ]
+
+_FLOAT = re.compile(r"(gbrp|gbrap|gray)f(?:16|32)[lb]e")
 
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
 Signal = NDArray[np.float32]
@@ -91,6 +97,32 @@ def empty(video: VideoFormat) -> av.VideoFrame:
     """Return a frame to be filled, in the planar format of the same samples."""
     name = held_as(video.pix_fmt) or video.pix_fmt
     return av.VideoFrame(video.width, video.height, UNPACKED.get(name, name))
+
+
+def sixteen_bits_of(pix_fmt: str) -> str | None:
+    """Return the 16-bit integer format for one of floating point; None for any other format."""
+    found = _FLOAT.fullmatch(pix_fmt)
+    return None if found is None else f"{found[1]}16le"
+
+
+def sixteen_bits(frame: av.VideoFrame) -> tuple[av.VideoFrame, int]:
+    """Return a frame of floating point in 16-bit integers, and how many samples were outside 0..1.
+
+    0..1 becomes 0..65535, rounded to nearest and cut off at both ends; light stays linear where it was.
+    Raises MediaError for NaN and infinity.
+    """
+    result = av.VideoFrame(frame.width, frame.height, sixteen_bits_of(frame.format.name) or "")
+    outside = 0
+    for component, codes in zip(frame.format.components, planes(result), strict=True):
+        plane = frame.planes[component.plane]
+        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
+        dtype = np.dtype(f"{'>' if frame.format.is_big_endian else '<'}f{component.bits // 8}")
+        values = rows[: plane.height, : plane.width * dtype.itemsize].view(dtype).astype(np.float64)
+        if not np.isfinite(values).all():
+            raise MediaError("an image holds NaN or infinity, which is no light")
+        outside += int(np.count_nonzero((values < 0) | (values > 1)))
+        codes[:] = np.rint(np.clip(values, 0, 1) * 65535)
+    return tagged(result, frame, format_of(frame).colour), outside
 
 
 def gray_name(bits: int) -> str:

@@ -23,7 +23,7 @@ from media.probe import MediaInfo
 from restar import __version__
 from restar.errors import CatalogError, MediaError, NoSourceError, UsageError
 from restar.settings import Settings
-from store import Store
+from store import Store, open_store
 from tasks.memory import share_arenas
 
 __all__ = [
@@ -31,6 +31,8 @@ __all__ = [
     "SOFTWARE",
     "House",
     "OpenFilm",
+    "elsewhere",
+    "is_here",
     "measured_of",
     "open_film",
     "open_house",
@@ -71,7 +73,7 @@ def open_house(settings: Settings) -> Iterator[House]:
     """Open catalog and store, made where they are missing, and register this process."""
     share_arenas()
     who = settings.agent or _user()
-    store = Store(settings.store_root)
+    store = open_store(settings.store_place, settings.store_root, settings.store_cache_gib)
     with open_catalog(settings.database_url, idle_seconds=settings.lease_seconds) as catalog:
         with catalog.begin() as session:
             agent_id = register_agent(
@@ -92,7 +94,6 @@ def open_film(house: House, film_id: str) -> OpenFilm:
         row = film_by_id(session, film_id)
     if row is None:
         raise CatalogError(f"film {film_id[:12]}: not in the catalog; `restar restore` adds one")
-    sizes = [source.size for source in row.to_manifest().sources]
     measured = measured_of(row)
     if measured is None:
         raise CatalogError(
@@ -100,8 +101,9 @@ def open_film(house: House, film_id: str) -> OpenFilm:
             "less; name its file again with `restar restore FILM`, which looks again and keeps its takes"
         )
     for path in map(Path, reversed(row.paths)):
-        if _is_here(path, sizes):
-            info = replace(probe_film(path), tolerant=bool(measured["gaps"]))
+        if is_here(row, path):
+            info = probe_film(path, rounding="rounded" in measured)
+            info = replace(info, tolerant=bool(measured["gaps"]))
             index = FrameIndex.load(house.store.open_local(row.frame_index), info.video.time_base)
             marks = house.store.open_local(measured["marks"])
             return OpenFilm(row, path, info, index, marks)
@@ -117,8 +119,15 @@ def measured_of(row: FilmRow) -> dict[str, Any] | None:
     return measured if {"gaps", "marks"} <= measured.keys() else None
 
 
-def _is_here(path: Path, sizes: list[int]) -> bool:
+def elsewhere(row: FilmRow, path: Path, most: int = 3) -> list[Path]:
+    """Return the other places where a film was seen and, by the sizes of its files, still is."""
+    others = [place for place in map(Path, row.paths) if place != path and is_here(row, place)]
+    return others[-most:]
+
+
+def is_here(row: FilmRow, path: Path) -> bool:
     """Whether the files of a film are at a path, by their sizes; assembly hashes them."""
+    sizes = [source.size for source in row.to_manifest().sources]
     try:
         return [file.stat().st_size for file in film_files(path).all] == sizes
     except (OSError, MediaError, UsageError):

@@ -36,6 +36,7 @@ __all__ = [
     "decoded",
     "restore_scene",
     "restored_frames",
+    "through_chain",
 ]
 
 AHEAD = 8
@@ -173,12 +174,20 @@ class TakeInWork:
         return MadeTake(sha256, sums, size, seconds, self._model_seconds)
 
 
-def decoded(film: OpenFilm, frames: FrameRange) -> Channel[av.VideoFrame]:
-    """Begin to decode a range, `AHEAD` frames ahead of whoever reads it."""
-    return ahead(lambda: decode_range(film.path, film.info, film.index, frames), AHEAD, "decoder")
+def decoded(film: OpenFilm, spec: Spec, frames: FrameRange) -> Channel[av.VideoFrame]:
+    """Begin to decode a range, `AHEAD` frames ahead of whoever reads it.
+
+    Frames that a chain passes on are held against the film's checksums where the master is verified.
+    """
+    proven = _passes_on(film, spec) and not film.info.tolerant
+    return ahead(
+        lambda: decode_range(film.path, film.info, film.index, frames, proven=proven),
+        AHEAD,
+        "decoder",
+    )
 
 
-@step("restore scene {number}")
+@step("{use}-scene-{number:03}-a{attempt}")
 def restore_scene(
     workshop: Workshop,
     film: OpenFilm,
@@ -188,8 +197,12 @@ def restore_scene(
     take: TakeInWork,
     *,
     number: int,
+    use: str = "restore",
+    attempt: int = 1,
 ) -> float:
-    """Run the model over one scene (`number` names the run); return the seconds that it took.
+    """Run the model over one scene; return the seconds that it took.
+
+    Scene `number`, the restorer `use` and the `attempt` name the run: "star-scene-014-a2".
 
     Raises VerificationError where a restorer gives another number of frames than it got.
     """
@@ -218,7 +231,10 @@ def restore_scene(
 
 
 def _passes_on(film: OpenFilm, spec: Spec) -> bool:
-    """Whether frames are encoded as they are decoded, and so as they were held against the index."""
+    """Whether frames are encoded as they are decoded, so that the index's checksums are the take's.
+
+    A frame that was decoded wrongly is then found in the master, whose every frame is held against them.
+    """
     same = TakeFormat.from_json(spec.format).video.pix_fmt == film.info.format.pix_fmt
     return same and all(passes_on(step.use) for step in spec.steps)
 
@@ -236,7 +252,17 @@ def restored_frames(
     """
     if pictures is None:
         pictures = decode_range(film.path, film.info, film.index, frames)
-    video: VideoFormat = film.info.format
+    return through_chain(workshop, film.info.format, spec, frames, pictures)
+
+
+def through_chain(
+    workshop: Workshop,
+    video: VideoFormat,
+    spec: Spec,
+    frames: FrameRange,
+    pictures: Iterator[av.VideoFrame],
+) -> Iterator[av.VideoFrame]:
+    """Yield frames of format `video` as the chain of a spec makes them, holding few at a time."""
     last = TakeFormat.from_json(spec.format).video
     for number, resolved in enumerate(spec.steps, start=1):
         member = workshop.restorer(resolved.use)

@@ -116,7 +116,7 @@ KINDS: dict[str, list[str]] = {
     "odd crop.mkv": [*_V, *_264, "-bsf:v", "h264_metadata=crop_left=4:crop_top=2"],
     "rgb555.avi": [*_V, *_words("-c:v msvideo1")],
     "padding.nut": [*_V, *_words("-c:v rawvideo -pix_fmt ya16le")],
-    "one pixel.mkv": [*_picture("1x1"), *_words("-c:v ffv1 -pix_fmt yuv444p")],
+    "one pixel.mkv": [*_words("-f lavfi -i color=red:s=1x1:r=25:d=0.2 -c:v ffv1 -pix_fmt yuv444p")],
     "made at.mp4": [*_V, *_264, *_words("-movflags use_metadata_tags"),
                     "-metadata", "creation_time=1999-01-01T00:00:00Z", "-metadata", "foo=bär"],
     # codecs and containers of archives

@@ -103,6 +103,15 @@ def test_a_picture_that_changes_its_size_is_refused(tmp_path: Path) -> None:
         round_trip(path)
 
 
+def test_times_that_do_not_rise_are_refused(tmp_path: Path) -> None:
+    """Matroska's millisecond makes two frames one where a film was timed more finely."""
+    path = tmp_path / "film.mkv"
+    bunched = ["-vf", "setpts=N*0.04/TB-eq(N\\,5)*0.0397/TB", "-fps_mode", "passthrough"]
+    run_ffmpeg(["-f", "lavfi", "-i", "testsrc2=s=96x64:r=1000:d=0.01", *bunched, *H264, str(path)])
+    with pytest.raises(MediaError, match=r"film.mkv: frame 5 has PTS \d+, not after the \d+"):
+        round_trip(path)
+
+
 def test_pixels_that_change_their_shape_are_refused(tmp_path: Path) -> None:
     """A broadcast that goes from 4:3 to 16:9 does so in its sequence headers, and nowhere else."""
     parts = []
