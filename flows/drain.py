@@ -37,7 +37,7 @@ from flows.bench import DRAINED, Bench, Drained, Ready, Shift, Trade
 from flows.chains import Chains
 from flows.choose import choose
 from flows.leases import Leases
-from flows.prepare import queue_score, want_scene
+from flows.prepare import queue_score, record_words, want_scene
 from flows.stop import Interrupted, Stop
 from media.proxy import ALGORITHM
 from restar.errors import LeaseLost, StoreError
@@ -222,7 +222,7 @@ def _prepare(bench: Bench, ready: Ready) -> None:
         take = find_take(session, key)
     ready.spec = Spec.from_json(ready.lease.payload["spec"])
     if ready.film is not None and not _is_whole(bench.house, take):
-        ready.pictures = decoded(ready.film, ready.frames)
+        ready.pictures = decoded(ready.film, ready.spec, ready.frames)
 
 
 def _score(bench: Bench, lease: Lease, film: OpenFilm) -> None:
@@ -277,7 +277,8 @@ def _caption(bench: Bench, lease: Lease, film: OpenFilm) -> None:
             now = restoration_scene(session, scene.restoration_id, scene.number)
             if now.overrides != scene.overrides:
                 continue
-            scene.prompt = words.prompt.text
+            record_words(session, house, restoration, {scene.number: words}, teller)
+            scene.prompt, scene.marks = words.prompt.text, list(words.marks)
             want_scene(
                 session, house, restoration, scene, teller.plan, teller.recipe,
                 priority=lease.priority,
