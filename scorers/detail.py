@@ -15,7 +15,7 @@ from scorers.session import CODES, FrameScorer, FrameSession
 
 __all__ = ["DetailGain", "DetailKept", "InventedDetail", "Overshoot", "TileEdges"]
 
-_EVERY = 4  # whole-take properties are looked at in each fourth frame
+_EVERY = 8  # whole-take properties are looked at in each eighth frame
 _EDGES = 0.1  # the part of a picture's pixels that are taken for its edges
 _LEAST_EDGE = 1.5 / CODES  # change per pixel below which nothing is an edge
 
@@ -49,7 +49,7 @@ class DetailKept(FrameScorer):
     plainly enlarged to the take's size (a smaller take is brought to the source's), H what is finer than
     a Gaussian of one pixel of the source. A part below 1 is measured against <H(P),H(P)> less the power
     of noise (by the median of |H(P)| beside edges), so that taking away grain is no loss. Above 1 the
-    take is sharper. Own definition. Every fourth frame.
+    take is sharper. Own definition. Every eighth frame.
     """
 
     name = "detail-kept"
@@ -81,7 +81,7 @@ class DetailGain(FrameScorer):
 
     Energy of T - up(down(T)) (area averaging to the source's size, cubic back) at edges, over that of
     the source enlarged by `resize`. A take of half the resolution falls below 1, whatever
-    the picture shows. Own definition. Every fourth frame; only for takes larger than the source.
+    the picture shows. Own definition. Every eighth frame; only for takes larger than the source.
     """
 
     name = "detail-gain"

@@ -15,7 +15,7 @@ from restar.errors import MediaError, RecipeError
 from restar.needs import NONE, Needs, joined
 from restar.recipe import Recipe
 from restar.spec import ResolvedStep, Spec
-from restorers import needs_of, restorer
+from restorers import invents, needs_of, restorer
 from tasks.house import OpenFilm
 
 __all__ = ["Plan", "plan_chain", "plan_restoration", "spec_of"]
@@ -23,11 +23,15 @@ __all__ = ["Plan", "plan_chain", "plan_restoration", "spec_of"]
 
 @dataclass(frozen=True)
 class Plan:
-    """A recipe's chain for one film: the resolved steps, what every take is encoded as, what it needs."""
+    """A recipe's chain for one film: the resolved steps, what every take is encoded as, what it needs.
+
+    `card_steps` are those of text cards, None where they are restored as any scene.
+    """
 
     steps: tuple[ResolvedStep, ...]
     take_format: TakeFormat
     needs: Needs = NONE
+    card_steps: tuple[ResolvedStep, ...] | None = None
 
 
 def plan_restoration(film: OpenFilm, recipe: Recipe) -> Plan:
@@ -44,6 +48,7 @@ def plan_chain(path: Path, info: MediaInfo, recipe: Recipe, interlaced: bool = F
     if info.rounded_from and recipe.restore.pixel_format == "auto":
         raise float_error(path)
     steps: list[ResolvedStep] = []
+    plain: list[ResolvedStep] = []
     needs: list[Needs] = []
     for number, wanted in enumerate(recipe.restore.steps, start=1):
         member = restorer(wanted.use)
@@ -54,14 +59,25 @@ def plan_chain(path: Path, info: MediaInfo, recipe: Recipe, interlaced: bool = F
             )
         resolved = member.resolve(dict(wanted.options), video)
         needs.append(needs_of(member, resolved, video))
-        video = member.output(resolved, video)
+        made = member.output(resolved, video)
         steps.append(resolved)
+        if recipe.restore.text_cards == "resize":
+            plain.append(_plain(wanted.use, video, made) if invents(wanted.use) else resolved)
+        video = made
     take_format = TakeFormat.of(_storable(video, recipe.restore.pixel_format))
-    return Plan(tuple(steps), take_format, joined(needs))
+    cards = tuple(plain) if plain and plain != steps else None
+    return Plan(tuple(steps), take_format, joined(needs), cards)
 
 
-def spec_of(plan: Plan, recipe: Recipe, prompt: str, seed: int) -> Spec:
-    """Return the spec of one scene: all that decides its pixels. `prompt` is what is told, whole."""
+def spec_of(plan: Plan, recipe: Recipe, prompt: str, seed: int, *, card: bool = False) -> Spec:
+    """Return the spec of one scene: all that decides its pixels. `prompt` is what is told, whole.
+
+    A `card` is resized where the plan says so of text cards; nobody is told anything then.
+    """
+    if card and plan.card_steps is not None:
+        return Spec(
+            plan.card_steps, seed=0, prompt="", negative="", format=plan.take_format.to_json()
+        )
     return Spec(
         steps=plan.steps,
         seed=seed,
@@ -69,6 +85,17 @@ def spec_of(plan: Plan, recipe: Recipe, prompt: str, seed: int) -> Spec:
         negative=recipe.prompt.negative,
         format=plan.take_format.to_json(),
     )
+
+
+def _plain(use: str, source: VideoFormat, made: VideoFormat) -> ResolvedStep:
+    """The plain resize that gives a text card the size which a step gives other scenes."""
+    scale, rest = divmod(made.width, source.width)
+    if rest or made.height != scale * source.height:
+        raise RecipeError(
+            f"restore.text_cards: step {use} makes {made.width}x{made.height} of {source.width}x"
+            f"{source.height}, which no plain resize by a whole number does; leave text_cards out"
+        )
+    return restorer("resize").resolve({"scale": scale}, source)
 
 
 def _storable(video: VideoFormat, wanted: str) -> VideoFormat:
