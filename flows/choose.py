@@ -25,7 +25,7 @@ from restar.recipe import Recipe, Step
 from restar.spec import Spec, take_key
 from restar.timeline import FrameRange
 from tasks.house import House, OpenFilm
-from tasks.plan import plan_restoration, spec_of
+from tasks.plan import Settled, plan_restoration, spec_of
 
 __all__ = ["choose", "plain_spec"]
 
@@ -49,7 +49,9 @@ def choose(
         spec = plain_spec(film, restoration, take)
         if spec is not None:
             _queue(session, restoration, scene, spec, "plain")
-        second = _second_spec(film, recipe, scene, take) if recipe.select.second_try else None
+        second = None
+        if recipe.select.second_try:
+            second = _second_spec(film, recipe, restoration.settled, scene, take)
         if recipe.select.rule == "ask":
             unselect(session, restoration.id, scene.number)
         if second is not None:
@@ -87,7 +89,11 @@ def plain_spec(film: OpenFilm, restoration: RestorationRow, take: TakeRow) -> Sp
 
 
 def _second_spec(
-    film: OpenFilm, recipe: Recipe, scene: RestorationSceneRow, take: TakeRow
+    film: OpenFilm,
+    recipe: Recipe,
+    settled: Settled,
+    scene: RestorationSceneRow,
+    take: TakeRow,
 ) -> tuple[Spec, Needs] | None:
     """The take's spec with the second try's options in its last step, and what it needs of an agent.
 
@@ -98,7 +104,8 @@ def _second_spec(
     *steps, last = recipe.restore.steps
     changed = Step(use=last.use, options={**last.options, **options})
     restore = recipe.restore.model_copy(update={"steps": (*steps, changed)})
-    plan = plan_restoration(film, recipe.model_copy(update={"restore": restore}))
+    changed_recipe = recipe.model_copy(update={"restore": restore})
+    plan = plan_restoration(film, changed_recipe, settled)
     first = Spec.from_json(take.spec)
     spec = replace(first, steps=plan.steps, seed=int(seed))
     if spec == first or plan.take_format.to_json() != take.spec["format"]:

@@ -147,7 +147,7 @@ def _send_back(
         except StoreError as error:
             with house.catalog.begin() as session:
                 recipe = recipe_of(session, restoration)
-                plan = plan or plan_restoration(film, recipe)
+                plan = plan or plan_restoration(film, recipe, restoration.settled)
                 mark_take_lost(session, one.take.take_key, str(error), agent=house.who)
                 want_scene(session, house, restoration, one.scene, plan, recipe)
     with house.catalog.begin() as session:

@@ -4,6 +4,7 @@ Running it again is safe and cheap: what is there is checked by hash and used ag
 altered, or wanted otherwise by now is queued, and nothing else.
 """
 
+import logging
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from catalog.restorations import (
     set_output,
     set_overrides,
     set_words,
+    settled_before,
     unselect,
     want,
 )
@@ -41,7 +43,7 @@ from tasks.caption import Teller, Words
 from tasks.guard import guard_wanted
 from tasks.house import House, OpenFilm, open_film, place, process_is_alive
 from tasks.ingest import ingest
-from tasks.plan import Plan, plan_restoration, spec_of
+from tasks.plan import Plan, plan_restoration, replaced, spec_of
 from tasks.score import check_scoring
 from tasks.shots import shots_of
 
@@ -50,12 +52,16 @@ __all__ = [
     "Prepared",
     "hold_back",
     "open_for",
+    "plan_here",
     "prepare",
     "queue_score",
     "record_words",
     "take_back_dead_work",
     "want_scene",
 ]
+
+
+_log = logging.getLogger("restar.prepare")
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,7 @@ def prepare(house: House, path: Path, order: Order) -> Prepared:
         house, path=path, identifiers=order.identifiers, allow_damaged=order.allow_damaged
     )
     film = open_film(house, film_id)
-    plan = plan_restoration(film, order.recipe)
+    plan = plan_here(house, film, order.recipe)
     _refuse_unknown_scenes(house, film, order.scenes)
     teller = Teller(house, film, order.recipe, plan)
     target = master_path(order.output, film.path, order.recipe.name, order.recipe.deliver.container)
@@ -120,6 +126,14 @@ def prepare(house: House, path: Path, order: Order) -> Prepared:
             scene.prompt = said.prompt.text
             queued += want_scene(session, house, restoration, scene, plan, order.recipe)
     return Prepared(film_id, restoration.id, target, len(scenes), queued)
+
+
+def plan_here(house: House, film: OpenFilm, recipe: Recipe) -> Plan:
+    """Plan a film's restoration; what is left to `auto` is as when it was opened, if it was."""
+    with house.catalog.read() as session:
+        shots = latest_shot_list(session, film.row.id)
+        settled = {} if shots is None else settled_before(session, film.row.id, recipe, shots.id)
+    return plan_restoration(film, recipe, settled)
 
 
 def record_words(
@@ -173,6 +187,8 @@ def want_scene(
     One that is there is scored for this restoration, whose limits may be others than when it was made.
     """
     spec, key = _wanted(restoration.film_id, scene, plan, recipe, scene.prompt or "")
+    if key != scene.wanted_take_key:
+        _tell_of_replaced(session, house, restoration, scene, plan)
     made = want(
         session,
         restoration.id,
@@ -188,6 +204,27 @@ def want_scene(
         queue_score(session, scene, restoration.film_id, key, recipe)
         hold_back(session, restoration.id, scene.number, recipe)
     return made
+
+
+def _tell_of_replaced(
+    session: Session,
+    house: House,
+    restoration: RestorationRow,
+    scene: RestorationSceneRow,
+    plan: Plan,
+) -> None:
+    """Say, and record as an event, where a scene gets another step than its recipe asks for."""
+    for number, (step, reason) in replaced(plan, scene.prompt or "").items():
+        wanted = plan.steps[number].use
+        _log.warning("scene %d gets %s in place of %s: %s", scene.number, step.use, wanted, reason)
+        append(
+            session,
+            restoration_stream(restoration.id),
+            EventType.POLICY_ASSIGNMENT,
+            film_id=restoration.film_id,
+            agent=house.who,
+            detail={"scene": scene.number, "step": wanted, "instead": step.use, "reason": reason},
+        )
 
 
 def queue_score(
@@ -261,7 +298,7 @@ def open_for(
             raise CatalogError(f"{film.path}: has no shot list; `restar shots` makes one")
         restoration = open_restoration(
             session, film.row.id, recipe, shots.id, plan.take_format.to_json(),
-            agent=house.who,
+            agent=house.who, settled=plan.settled,
         )  # fmt: skip
         if restoration.take_format != plan.take_format.to_json():
             raise RecipeError(
@@ -332,7 +369,7 @@ def _wanted(
     film_id: str, scene: RestorationSceneRow, plan: Plan, recipe: Recipe, prompt: str
 ) -> tuple[Spec, str]:
     seed = scene.overrides.get("seed", recipe.restore.seed)
-    spec = spec_of(plan, recipe, prompt, seed)
+    spec = spec_of(plan.changed(scene.overrides.get("settled", {})), recipe, prompt, seed)
     return spec, take_key(film_id, FrameRange(scene.start, scene.end), spec)
 
 

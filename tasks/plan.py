@@ -4,18 +4,22 @@ What can't work is refused here: an unknown option, a size that a step can't tak
 FFV1 has no lossless place for. All scenes of a restoration get one take format.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from media.convert import ffv1_pix_fmts, full_range, lossless_equivalent
 from media.format import TakeFormat, VideoFormat
 from restar.errors import MediaError, RecipeError
 from restar.needs import NONE, Needs, joined
-from restar.recipe import Recipe
+from restar.recipe import Recipe, Step
 from restar.spec import ResolvedStep, Spec
 from restorers import Restorer, needs_of, restorer
 from tasks.house import OpenFilm
 
-__all__ = ["Plan", "plan_restoration", "spec_of"]
+__all__ = ["Plan", "Settled", "plan_restoration", "replaced", "shrunk", "spec_of"]
+
+Settled = dict[str, dict[str, Any]]
+"""What `auto` came to, by the number of the step (from 0) and the name of the option."""
 
 
 @dataclass(frozen=True)
@@ -25,35 +29,94 @@ class Plan:
     steps: tuple[ResolvedStep, ...]
     take_format: TakeFormat
     needs: Needs = NONE
+    settled: Settled = field(default_factory=dict)
+
+    def changed(self, settled: Settled) -> "Plan":
+        """Return the plan with other answers to `auto`, of one scene."""
+        steps = tuple(
+            replace(step, options={**step.options, **settled.get(str(number), {})})
+            for number, step in enumerate(self.steps)
+        )
+        return replace(self, steps=steps)
 
 
-def plan_restoration(film: OpenFilm, recipe: Recipe) -> Plan:
-    """Resolve a recipe for a film; raise RecipeError or MediaError for what can't be made."""
+def plan_restoration(film: OpenFilm, recipe: Recipe, settled: Settled | None = None) -> Plan:
+    """Resolve a recipe for a film; raise RecipeError or MediaError for what can't be made.
+
+    A restorer names in `settles` the options whose `auto` depends on the host. `settled` are the
+    answers that were found before, by the number of the step; the plan has those that hold now.
+    """
     video = film.info.format
     if not film.info.format.pix_fmt:
         raise MediaError(f"{film.path}: its pixel format is unknown; is the file whole?")
     steps: list[ResolvedStep] = []
     needs: list[Needs] = []
+    answers: Settled = {}
     for number, wanted in enumerate(recipe.restore.steps, start=1):
         member = restorer(wanted.use)
         _refuse_fields(film, member, number)
-        resolved = member.resolve(dict(wanted.options), video)
+        left = _left_to_auto(member, wanted)
+        before = {k: v for k, v in (settled or {}).get(str(number - 1), {}).items() if k in left}
+        resolved = member.resolve({**wanted.options, **before}, video)
+        if left:
+            answers[str(number - 1)] = {name: resolved.options[name] for name in left}
         needs.append(needs_of(member, resolved, video))
         video = member.output(resolved, video)
         steps.append(resolved)
     take_format = TakeFormat(_storable(video, recipe.restore.pixel_format))
-    return Plan(tuple(steps), take_format, joined(needs))
+    return Plan(tuple(steps), take_format, joined(needs), answers)
 
 
 def spec_of(plan: Plan, recipe: Recipe, prompt: str, seed: int) -> Spec:
-    """Return the spec of one scene: all that decides its pixels. `prompt` is what is told, whole."""
+    """Return the spec of one scene: all that decides its pixels. `prompt` is what is told, whole.
+
+    A step whose restorer knows itself to be the wrong tool for such a scene gives way (`replaced`).
+    """
+    found = replaced(plan, prompt)
     return Spec(
-        steps=plan.steps,
+        steps=tuple(found[n][0] if n in found else step for n, step in enumerate(plan.steps)),
         seed=seed,
         prompt=prompt,
         negative=recipe.prompt.negative,
         format=plan.take_format.to_json(),
     )
+
+
+def replaced(plan: Plan, prompt: str) -> dict[int, tuple[ResolvedStep, str]]:
+    """Return the steps that others take the place of in a scene of this prompt, and why.
+
+    A restorer may have a method `instead(step, prompt)`, which gives a step of the same output.
+    """
+    found = {}
+    for number, resolved in enumerate(plan.steps):
+        instead = getattr(restorer(resolved.use), "instead", None)
+        other = instead(resolved, prompt) if instead is not None else None
+        if other is not None:
+            found[number] = other
+    return found
+
+
+def shrunk(film: OpenFilm, recipe: Recipe, spec: Spec) -> Settled | None:
+    """Return answers to `auto` that take less memory than those of a spec that ran out of it.
+
+    None where no restorer can do with less, or its recipe does not leave it the choice.
+    """
+    video = film.info.format
+    for number, (resolved, wanted) in enumerate(
+        zip(spec.steps, recipe.restore.steps, strict=False)
+    ):
+        member = restorer(resolved.use)
+        smaller = getattr(member, "smaller", None)
+        less = smaller(resolved, video) if smaller is not None else None
+        if less and resolved.use == wanted.use and set(less) <= set(_left_to_auto(member, wanted)):
+            return {str(number): less}
+        video = member.output(resolved, video)
+    return None
+
+
+def _left_to_auto(member: Restorer, wanted: Step) -> list[str]:
+    names = getattr(member, "settles", ())
+    return [name for name in names if wanted.options.get(name, "auto") == "auto"]
 
 
 def _storable(video: VideoFormat, wanted: str) -> VideoFormat:
