@@ -102,8 +102,9 @@ def place(
     if offload == "sequential":
         from accelerate import cpu_offload
 
-        for part in parts.values():
-            cpu_offload(part, execution_device=device)
+        for name, part in parts.items():
+            if name != "text":  # it works once a scene, and stays in main memory
+                cpu_offload(part, execution_device=device)
     elif offload == "none":
         for part in parts.values():
             part.to(device)
