@@ -197,7 +197,7 @@ def _measured(
 
     folders = {part: Path(path) / part for part, path in parts}
     made: dict[str, Any] = {
-        part: meta_model(part, config_of(folder), str(folder)).to(dtype)
+        part: meta_model(part, config_of(folder), str(folder)).to("meta", dtype)
         for part, folder in folders.items()
     }
     size = each * sum(parameters(one) for one in made.values())
