@@ -52,10 +52,11 @@ def predicted(options: Options, weights: Chosen, source: VideoFormat) -> int:
 
 def smaller(options: Options, weights: Chosen, source: VideoFormat) -> Options | None:
     """Return options that take clearly less memory, for after it ran out; None where there are none."""
-    from star.pipeline.memory import fitting
+    from star.pipeline.memory import BASE_BYTES, fitting
 
     load, appetite = _load(options, weights, source), _appetite(weights, options.precision)
-    less = load.bytes(appetite) - (load.bytes(appetite) - appetite.weights) // 4
+    whole = load.bytes(appetite)
+    less = whole - (whole - BASE_BYTES - appetite.weights) // 5
     found = fitting(load, appetite, less, _step(weights), fixed_window=False)
     return None if found is None else _as_options(options, found, weights)
 
@@ -197,7 +198,8 @@ def _measured(
 
     folders = {part: Path(path) / part for part, path in parts}
     made: dict[str, Any] = {
-        part: meta_model(part, config_of(folder), str(folder)).to("meta", dtype)
+        # past diffusers' own `to`, which warns of what does not matter here
+        part: torch.nn.Module.to(meta_model(part, config_of(folder), str(folder)), "meta", dtype)
         for part, folder in folders.items()
     }
     size = each * sum(parameters(one) for one in made.values())

@@ -116,7 +116,7 @@ def place(
 
 def _in_numbers(part: nn.Module, dtype: torch.dtype) -> None:
     if any(weight.dtype != dtype for weight in part.parameters()):
-        part.to(dtype=dtype)
+        nn.Module.to(part, dtype=dtype)  # past diffusers' own, which warns of what does not matter
 
 
 def _channels_last(part: nn.Module) -> None:
