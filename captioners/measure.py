@@ -14,8 +14,7 @@ from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from struct import Struct
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import av
 import cv2
@@ -24,6 +23,7 @@ from numpy.typing import NDArray
 
 from captioners.camera import MOTION_WIDTH, motion_between
 from captioners.textcard import is_text_card
+from media.staged import Staged
 from restar.errors import MediaError
 
 __all__ = ["ALGORITHM", "MeasuredFilm", "Measurer", "measured"]
@@ -103,7 +103,7 @@ def measured(
         yield frame
 
 
-class Measurer:
+class Measurer(Staged):
     """Measures a film frame by frame into a file (.npz), in bounded memory."""
 
     def __init__(self, path: Path, rate: Fraction) -> None:
@@ -120,18 +120,10 @@ class Measurer:
         self._small: Small | None = None
         self._sampled_at = -1
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _end(self, *, well: bool) -> None:
         self._frames.close()
         self._samples.close()
-        if kind is None:
+        if well:
             self._write()
         for path in self._raw_paths:
             path.unlink(missing_ok=True)

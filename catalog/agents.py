@@ -5,9 +5,9 @@ another process sooner or later, and a dead agent would then look alive.
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import Table, or_, select, update
 from sqlalchemy.orm import Session
 
 from catalog.models import (
@@ -80,13 +80,14 @@ def count_work(
     session: Session, agent_id: int, *, frames: int, seconds: float, model: str = ""
 ) -> None:
     """Count a job that an agent has committed, in the transaction of the commit."""
+    agents = cast("Table", AgentRow.__table__)
     session.execute(
-        update(AgentRow)
-        .where(AgentRow.id == agent_id)
+        update(agents)
+        .where(agents.c.id == agent_id)
         .values(
-            jobs=AgentRow.jobs + 1,
-            frames=AgentRow.frames + frames,
-            seconds=AgentRow.seconds + seconds,
+            jobs=agents.c.jobs + 1,
+            frames=agents.c.frames + frames,
+            seconds=agents.c.seconds + seconds,
             model=model,
             last_seen=now(),
         )

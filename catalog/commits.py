@@ -36,6 +36,7 @@ from catalog.restorations import (
     select_take,
     set_words,
 )
+from catalog.turns import lock_in_order
 from catalog.types import insert_missing, now, plain_text
 from restar.hashing import sha256_of
 
@@ -107,7 +108,7 @@ def commit_take(
     there is no second event.
     """
     restorations = _lock_all(session, lease, take.take_key)
-    finish(session, lease)
+    more = finish(session, lease)
     row, made = _record(session, take)
     if made:
         append(
@@ -128,7 +129,7 @@ def commit_take(
                 "attempt": lease.attempt,
             },
         )
-    _use(session, row, restorations)
+    _use(session, lease, row, restorations, more)
     return row
 
 
@@ -140,10 +141,10 @@ def reuse_take(session: Session, lease: Lease, take_key: str) -> TakeRow | None:
     if find_take(session, take_key) is None:
         return None
     restorations = _lock_all(session, lease, take_key)
-    finish(session, lease)
+    more = finish(session, lease)
     row = find_take(session, take_key)
     assert row is not None  # noqa: S101  (a take is lost only under the lock of its restorations)
-    _use(session, row, restorations)
+    _use(session, lease, row, restorations, more)
     return row
 
 
@@ -313,10 +314,8 @@ def _lock_all(session: Session, lease: Lease, take_key: str) -> list[str]:
     wanting = select(RestorationSceneRow.restoration_id).where(
         RestorationSceneRow.wanted_take_key == take_key
     )
-    concerned = sorted({_restoration(lease), *session.scalars(wanting)})
-    for restoration_id in concerned:
-        lock_restoration(session, restoration_id)
-    return concerned
+    concerned = {_restoration(lease), *session.scalars(wanting)}
+    return lock_in_order(session, concerned)
 
 
 def _record(session: Session, take: NewTake) -> tuple[TakeRow, bool]:
@@ -342,10 +341,15 @@ def _record(session: Session, take: NewTake) -> tuple[TakeRow, bool]:
     return row, made
 
 
-def _use(session: Session, take: TakeRow, restorations: Sequence[str]) -> None:
-    """Select a take wherever it is wanted, and queue the assemblies that waited for it."""
-    scenes = session.scalars(
-        select(RestorationSceneRow)
+def _use(
+    session: Session, lease: Lease, take: TakeRow, restorations: Sequence[str], more: bool
+) -> None:
+    """Select a take wherever it is wanted, and queue the assemblies that waited for it.
+
+    `more` says that the lease's own restoration has other work to do, so that its can't be due.
+    """
+    scenes = session.execute(
+        select(RestorationSceneRow.restoration_id, RestorationSceneRow.number)
         .where(RestorationSceneRow.wanted_take_key == take.take_key)
         .where(RestorationSceneRow.restoration_id.in_(restorations))
         .order_by(RestorationSceneRow.restoration_id, RestorationSceneRow.number)
@@ -353,6 +357,10 @@ def _use(session: Session, take: TakeRow, restorations: Sequence[str]) -> None:
     for scene in scenes:
         select_take(session, scene.restoration_id, scene.number, take, decided_by="restar")
     for restoration_id in restorations:
+        if restoration_id == lease.restoration_id and lease.kind is JobKind.RESTORE:
+            if not more:  # the lease was its one job for this take
+                enqueue_assemble(session, restoration_id)
+            continue
         key = dedupe_key(JobKind.RESTORE, restoration_id, take.take_key)
         done = JobState.DONE
         close_queued(session, restoration_id, (JobKind.RESTORE,), only=key, state=done)

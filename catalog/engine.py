@@ -38,7 +38,8 @@ class Catalog:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        self._writer = engine.execution_options(restar_write=True)
+        self._writer = engine.execution_options(restar_write="durable")
+        self._noter = engine.execution_options(restar_write="soon")
         self._reader = engine.execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         ) if engine.dialect.name == "postgresql" else engine  # fmt: skip
@@ -49,9 +50,14 @@ class Catalog:
         return self.engine.url.render_as_string(hide_password=True)
 
     @contextmanager
-    def begin(self) -> Iterator[Session]:
-        """A write transaction: committed at the end of the block, undone on any error."""
-        with _explained(self.engine), _session(self._writer) as session, session.begin():
+    def begin(self, *, durable: bool = True) -> Iterator[Session]:
+        """A write transaction: committed at the end of the block, undone on any error.
+
+        One that is not `durable` outlives this process, but on SQLite a power cut may undo it until
+        the next durable one is committed: enough for leases, which such a cut ends anyway.
+        """
+        engine = self._writer if durable else self._noter
+        with _explained(self.engine), _session(engine) as session, session.begin():
             yield session
 
     @contextmanager
@@ -145,8 +151,14 @@ def _sqlite(url: URL) -> Engine:
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
-        writing = connection.get_execution_options().get("restar_write", False)
-        connection.exec_driver_sql(f"PRAGMA query_only = {'OFF' if writing else 'ON'}")
+        writing = connection.get_execution_options().get("restar_write", "")
+        wanted = {"query_only": "OFF" if writing else "ON"}
+        if writing:
+            wanted["synchronous"] = "NORMAL" if writing == "soon" else "FULL"
+        for pragma, value in wanted.items():
+            if connection.info.get(pragma) != value:  # else it is as it was left
+                connection.exec_driver_sql(f"PRAGMA {pragma} = {value}")
+                connection.info[pragma] = value
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
 
     return engine
@@ -202,7 +214,7 @@ def _migrate(engine: Engine) -> None:
 def _alone(engine: Engine) -> Iterator[Connection]:
     """A write transaction in which no other process migrates."""
     with engine.connect() as plain:
-        connection = plain.execution_options(restar_write=True)
+        connection = plain.execution_options(restar_write="durable")
         if engine.dialect.name == "postgresql":
             with connection.begin():
                 connection.execute(text(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})"))

@@ -9,9 +9,9 @@ overwrite the work of the one that took over. Attempts only grow, also when a jo
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, case, func, select, text, update
+from sqlalchemy import ColumnElement, Table, and_, case, func, or_, select, text, update
 from sqlalchemy.orm import Session
 
 from catalog.events import Outcome
@@ -25,7 +25,7 @@ from catalog.turns import (
     next_jobs,
     place_in,
 )
-from catalog.types import insert_missing, now
+from catalog.types import inserted, now
 from restar.errors import LeaseLost
 from restar.needs import Needs
 
@@ -37,6 +37,7 @@ __all__ = [
     "change_leased",
     "claim",
     "close_queued",
+    "close_stale",
     "dedupe_key",
     "enqueue",
     "fail",
@@ -67,6 +68,7 @@ _LEASE_COLUMNS = (
     "id", "kind", "attempt", "lease_until", "restoration_id", "film_id", "scene_number", "payload",
     "priority", "error_kind",
 )  # fmt: skip
+_JOBS = cast("Table", JobRow.__table__)
 _CLOSED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 _QUEUED_OR_FAILED = case(
     (JobRow.attempt < JobRow.max_attempts, JobState.QUEUED), else_=JobState.FAILED
@@ -134,7 +136,7 @@ def enqueue(session: Session, job: NewJob, *, reopen: bool = False) -> int:
         "cost": job.cost,
         "held": place.held,
     }
-    opened = insert_missing(
+    job_id = inserted(
         session,
         JobRow,
         {
@@ -147,6 +149,7 @@ def enqueue(session: Session, job: NewJob, *, reopen: bool = False) -> int:
         },
         ["dedupe_key"],
     )
+    opened = job_id is not None
     if reopen and not opened:
         values["max_attempts"] = JobRow.attempt + job.max_attempts
         closed = (JobRow.dedupe_key == job.dedupe_key, JobRow.state.in_(_CLOSED))
@@ -156,7 +159,9 @@ def enqueue(session: Session, job: NewJob, *, reopen: bool = False) -> int:
         )
     if opened and place.others_wait and job.restoration_id is not None:
         hold_back(session, job.restoration_id)
-    return session.scalars(select(JobRow.id).where(JobRow.dedupe_key == job.dedupe_key)).one()
+    if job_id is None:
+        job_id = session.scalars(select(JobRow.id).where(JobRow.dedupe_key == job.dedupe_key)).one()
+    return int(job_id)
 
 
 def claim(
@@ -200,11 +205,16 @@ def renew(session: Session, lease: Lease, lease_seconds: float) -> None:
     session.execute(update(AgentRow).where(AgentRow.id == lease.owner).values(last_seen=now()))
 
 
-def finish(session: Session, lease: Lease) -> None:
-    """Mark a job done; raise LeaseLost, so that the transaction is undone, if it is another's."""
+def finish(session: Session, lease: Lease) -> bool:
+    """Mark a job done; raise LeaseLost, so that the transaction is undone, if it is another's.
+
+    Returns whether its restoration has captions, restores or scores left to do.
+    """
     lock_in_order(session, [lease.restoration_id])
     change_leased(session, lease, {**released(JobState.DONE), "error": None, "error_kind": ""})
-    phase_may_be_over(session, [lease.restoration_id])
+    if lease.restoration_id is None:
+        return False
+    return hold_back(session, lease.restoration_id, closed=PHASES[lease.kind])
 
 
 def fail(
@@ -296,6 +306,15 @@ def close_queued(
     return len(changed)
 
 
+def close_stale(session: Session, restoration_id: str, scene: int) -> None:
+    """Cancel what is queued for an older wish of a scene: its restores, scores, and the assembly."""
+    takes = JobRow.kind.in_((JobKind.RESTORE, JobKind.SCORE))
+    stale = or_(and_(JobRow.scene_number == scene, takes), JobRow.kind == JobKind.ASSEMBLE)
+    where = (JobRow.restoration_id == restoration_id, JobRow.state == JobState.QUEUED, stale)
+    if update_jobs(session, where, released(JobState.CANCELLED)):
+        phase_may_be_over(session, [restoration_id])
+
+
 def job_counts(
     session: Session, restoration_id: str, kinds: Sequence[JobKind] | None = None
 ) -> dict[JobState, int]:
@@ -334,13 +353,10 @@ def next_lease_end(session: Session, restoration_id: str) -> datetime | None:
 
 def change_leased(session: Session, lease: Lease, values: Mapping[str, Any]) -> None:
     """Change a leased job if owner and attempt still match, else raise LeaseLost: the fence."""
-    where = (
-        JobRow.id == lease.id,
-        JobRow.owner_id == lease.owner,
-        JobRow.attempt == lease.attempt,
-        JobRow.state == JobState.LEASED,
-    )
-    if not update_jobs(session, where, values):
+    job = _JOBS.c
+    token = (job.owner_id == lease.owner, job.attempt == lease.attempt)
+    held = (job.id == lease.id, *token, job.state == JobState.LEASED)
+    if not session.execute(update(_JOBS).where(*held).values(values).returning(job.id)).first():
         scene = "" if lease.scene_number is None else f" of scene {lease.scene_number}"
         raise LeaseLost(
             f"job {lease.id} ({lease.kind}{scene}) was cancelled or taken over by another agent; "
@@ -380,11 +396,5 @@ def released(state: Any) -> dict[str, Any]:
 def update_jobs(session: Session, where: Sequence[Any], values: Mapping[str, Any]) -> list[int]:
     """Update jobs in the order of their ids (PostgreSQL locks rows: one order, no deadlock)."""
     chosen = select(JobRow.id).where(*where).order_by(JobRow.id).with_for_update()
-    changed = session.execute(
-        update(JobRow)
-        .where(JobRow.id.in_(chosen))
-        .values(values)
-        .returning(JobRow.id)
-        .execution_options(synchronize_session=False)
-    )
-    return sorted(changed.scalars())
+    query = update(_JOBS).where(_JOBS.c.id.in_(chosen)).values(values).returning(_JOBS.c.id)
+    return sorted(session.execute(query).scalars())

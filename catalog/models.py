@@ -6,6 +6,7 @@ numbers). Times are UTC and by the database's clock.
 """
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -54,6 +55,7 @@ __all__ = [
     "MetricLicenceRow",
     "ModelLicenceRow",
     "NeedRow",
+    "ProxyRow",
     "RecipeRow",
     "RestorationRow",
     "RestorationSceneRow",
@@ -69,6 +71,13 @@ __all__ = [
 ]
 
 Sha256 = String(64)
+FLAGGED = "CAST(flags AS TEXT) != '[]'"
+"""How a query asks for flagged scenes so that the index of these alone is used."""
+
+
+def _only(where: str) -> dict[str, Any]:
+    """The options of an index that holds some rows only, on either database."""
+    return {"sqlite_where": text(where), "postgresql_where": text(where)}
 
 
 class FilmRow(Base):
@@ -88,7 +97,7 @@ class FilmRow(Base):
     frame_index: Mapped[str] = mapped_column(Sha256)
     frames: Mapped[int] = mapped_column(BigInteger)
     paths: Mapped[list[str]]
-    registered_at: Mapped[datetime] = mapped_column(default=now())
+    registered_at: Mapped[datetime] = mapped_column(default=now(), index=True)
     seen_at: Mapped[datetime] = mapped_column(default=now())
 
     def to_manifest(self) -> FilmManifest:
@@ -199,6 +208,9 @@ class RestorationSceneRow(Base):
     """What is wanted of one scene in a restoration: overrides, prompt, spec and so its take."""
 
     __tablename__ = "restoration_scene"
+    __table_args__ = (
+        Index("ix_restoration_scene_flagged", "restoration_id", "number", **_only(FLAGGED)),
+    )
 
     restoration_id: Mapped[str] = mapped_column(ForeignKey("restoration.id"), primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True)
@@ -348,6 +360,9 @@ class SelectionRow(Base):
             ["restoration_id", "scene_number"],
             ["restoration_scene.restoration_id", "restoration_scene.number"],
         ),
+        Index(
+            "ix_selection_by_person", "restoration_id", "scene_number", **_only("rule = 'person'")
+        ),
     )
 
     restoration_id: Mapped[str] = mapped_column(Sha256, primary_key=True)
@@ -389,6 +404,24 @@ class MasterTakeRow(Base):
     take_id: Mapped[int] = mapped_column(ForeignKey("take.id"))
     take_key: Mapped[str] = mapped_column(Sha256)
     sha256: Mapped[str] = mapped_column(Sha256)
+
+
+class ProxyRow(Base):
+    """Moving pictures of a scene for people to look at: of the source, of a plain resize, of a take.
+
+    `of` says of what (catalog.proxies), `index_sha256` where in the file each frame lies.
+    """
+
+    __tablename__ = "proxy"
+
+    of: Mapped[str] = mapped_column(String(255), primary_key=True)
+    algorithm: Mapped[int]
+    film_id: Mapped[str] = mapped_column(ForeignKey("film.id"), index=True)
+    sha256: Mapped[str] = mapped_column(Sha256)
+    index_sha256: Mapped[str] = mapped_column(Sha256)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    frames: Mapped[int] = mapped_column(BigInteger)
+    made_at: Mapped[datetime] = mapped_column(default=now())
 
 
 class NeedRow(Base):

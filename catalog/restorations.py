@@ -4,21 +4,24 @@ A scene's wish is a spec, and so a take key. A take of that key which is there i
 whichever restoration it was made for; only a take that is not there becomes a job.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from catalog.jobs import NewJob, close_queued, dedupe_key, enqueue
+from catalog.jobs import NewJob, close_queued, close_stale, dedupe_key, enqueue
 from catalog.models import (
     FilmRow,
     JobKind,
+    JobRow,
     JobState,
     RecipeRow,
     RestorationRow,
     RestorationSceneRow,
     RestorationState,
+    ReviewDecision,
+    ReviewRow,
     SelectionRow,
     TakeRow,
     TakeState,
@@ -36,6 +39,8 @@ __all__ = [
     "enqueue_assemble",
     "find_restoration",
     "find_take",
+    "find_takes",
+    "is_rejected",
     "lock_restoration",
     "open_restoration",
     "recipe_of",
@@ -52,7 +57,9 @@ __all__ = [
     "want",
 ]
 
+_AT_ONCE = 500  # keys in one query: SQLite takes 32,766 parameters, older ones 999
 RULE_FIRST = "first"  # the take of the wanted key, as it is made
+RULE_PERSON = "person"
 
 
 def open_restoration(
@@ -183,11 +190,9 @@ def want(
         done = JobState.DONE
         close_queued(session, restoration_id, (JobKind.RESTORE,), only=job_key, state=done)
     if changed or take is None:
-        stale = (JobKind.RESTORE, JobKind.SCORE)
-        close_queued(session, restoration_id, stale, scene=scene)
-        close_queued(session, restoration_id, (JobKind.ASSEMBLE,))
+        close_stale(session, restoration_id, scene)
     if take is not None:
-        select_take(session, restoration_id, scene, take, decided_by="restar")
+        select_take(session, restoration_id, scene, take, decided_by="restar", asked=changed)
         return False
     unselect(session, restoration_id, scene)
     restoration.state = RestorationState.OPEN
@@ -228,7 +233,13 @@ def enqueue_assemble(session: Session, restoration_id: str) -> int | None:
     payload = {"output": restoration.output}
     result = sha256_of({"takes": chosen, **payload})
     key = dedupe_key(JobKind.ASSEMBLE, restoration_id, result)
-    job = NewJob(JobKind.ASSEMBLE, key, restoration_id, restoration.film_id, payload=payload)
+    priority = session.scalar(
+        select(func.max(JobRow.priority)).where(JobRow.restoration_id == restoration_id)
+    )
+    job = NewJob(
+        JobKind.ASSEMBLE, key, restoration_id, restoration.film_id, payload=payload,
+        priority=priority or 0,
+    )  # fmt: skip
     return enqueue(session, job, reopen=True)
 
 
@@ -240,8 +251,14 @@ def select_take(
     *,
     decided_by: str,
     rule: str = RULE_FIRST,
+    asked: bool = False,
 ) -> None:
-    """Select a take for a scene. The rule `first` does not override what a person decided."""
+    """Select a take for a scene. The rule `first` does not override what a person decided.
+
+    What a person rejected there no rule selects again, unless a wish for it is new (`asked`).
+    """
+    if rule != RULE_PERSON and not asked and is_rejected(session, restoration_id, scene, take.id):
+        return
     key = {"restoration_id": restoration_id, "scene_number": scene}
     choice = {"take_id": take.id, "rule": rule, "decided_by": decided_by}
     if insert_missing(session, SelectionRow, {**key, **choice}, list(key)):
@@ -251,6 +268,21 @@ def select_take(
     if rule == RULE_FIRST:
         query = query.where(SelectionRow.rule == RULE_FIRST)
     session.execute(query.values(**choice, selected_at=now()))
+
+
+def is_rejected(session: Session, restoration_id: str, scene: int, take_id: int) -> bool:
+    """Whether a person's last word on a take for a scene was no."""
+    last = session.scalar(
+        select(ReviewRow.decision)
+        .where(
+            ReviewRow.restoration_id == restoration_id,
+            ReviewRow.scene_number == scene,
+            ReviewRow.take_id == take_id,
+        )
+        .order_by(ReviewRow.id.desc())
+        .limit(1)
+    )
+    return last is ReviewDecision.REJECT
 
 
 def selected_takes(session: Session, restoration_id: str) -> dict[int, TakeRow]:
@@ -272,6 +304,17 @@ def find_take(session: Session, take_key: str) -> TakeRow | None:
         .where(TakeRow.take_key == take_key, TakeRow.state == TakeState.OK)
         .execution_options(populate_existing=True)
     ).first()
+
+
+def find_takes(session: Session, keys: Collection[str]) -> list[TakeRow]:
+    """Return the takes of those keys that are there and not lost."""
+    found: list[TakeRow] = []
+    ordered = sorted(set(keys))
+    for start in range(0, len(ordered), _AT_ONCE):
+        some = TakeRow.take_key.in_(ordered[start : start + _AT_ONCE])
+        query = select(TakeRow).where(some, TakeRow.state == TakeState.OK)
+        found += session.scalars(query.execution_options(populate_existing=True))
+    return found
 
 
 def restoration_scenes(session: Session, restoration_id: str) -> list[RestorationSceneRow]:

@@ -12,13 +12,19 @@ from catalog.models import (
     ReviewDecision,
     ReviewRow,
     TakeRow,
+    TakeState,
 )
-from catalog.restorations import enqueue_assemble, find_take, lock_restoration, select_take
-from restar.errors import UsageError
+from catalog.restorations import (
+    RULE_PERSON,
+    enqueue_assemble,
+    find_take,
+    lock_restoration,
+    select_take,
+    selected_takes,
+)
+from restar.errors import OutdatedError, UsageError
 
-__all__ = ["RULE_PERSON", "accept_take", "candidates"]
-
-RULE_PERSON = "person"
+__all__ = ["RULE_PERSON", "accept_take", "candidates", "refuse_outdated", "takes_of"]
 
 
 def accept_take(
@@ -29,13 +35,16 @@ def accept_take(
     *,
     reviewer: str,
     reason: str,
+    seen: str | None = None,
 ) -> None:
     """Select a take for a scene because a person says so; no rule overrides it.
 
-    Adds a review and an event, and queues the assembly if this was what it waited for. Raises
-    UsageError for a take of another format than the restoration's.
+    Adds a review and an event, and queues the assembly if this was what it waited for. `seen` is as
+    in `refuse_outdated`. Raises UsageError for a take of another format than the restoration's,
+    OutdatedError where something else is selected by now than the person saw.
     """
     lock_restoration(session, restoration.id)
+    refuse_outdated(session, restoration.id, scene, seen)
     if take.spec["format"] != restoration.take_format:
         raise UsageError(
             f"take {take.take_key[:12]} has another size or pixel format than this restoration's "
@@ -64,6 +73,24 @@ def accept_take(
     enqueue_assemble(session, restoration.id)
 
 
+def refuse_outdated(session: Session, restoration_id: str, scene: int, seen: str | None) -> None:
+    """Raise OutdatedError unless the take that a person saw selected still is: the optimistic lock.
+
+    `seen` is that take's key, "" for "no take was selected", None for "I did not look". The
+    restoration has to be locked.
+    """
+    if seen is None:
+        return
+    take = selected_takes(session, restoration_id).get(scene)
+    now = take.take_key if take is not None else ""
+    if now != seen:
+        there = f"take {now[:12]} is" if now else "no take is"
+        raise OutdatedError(
+            f"scene {scene}: {there} selected by now, somebody decided meanwhile; look again, then "
+            "decide"
+        )
+
+
 def candidates(session: Session, scene: RestorationSceneRow) -> dict[str, TakeRow]:
     """Return a scene's takes that are there by role: first, second, plain."""
     found = {"first": scene.wanted_take_key or ""}
@@ -82,3 +109,20 @@ def candidates(session: Session, scene: RestorationSceneRow) -> dict[str, TakeRo
             found[role] = job.payload["take_key"]
     takes = {role: find_take(session, key) for role, key in found.items()}
     return {role: take for role, take in takes.items() if take is not None}
+
+
+def takes_of(
+    session: Session, restoration: RestorationRow, scene: RestorationSceneRow
+) -> list[TakeRow]:
+    """Return every take that could stand for a scene in this restoration's master, oldest first."""
+    takes = session.scalars(
+        select(TakeRow)
+        .where(
+            TakeRow.film_id == restoration.film_id,
+            TakeRow.start == scene.start,
+            TakeRow.end == scene.end,
+            TakeRow.state == TakeState.OK,
+        )
+        .order_by(TakeRow.made_at, TakeRow.id)
+    )
+    return [take for take in takes if take.spec["format"] == restoration.take_format]

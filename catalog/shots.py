@@ -4,18 +4,27 @@ A restoration names the version that it was made with, so yesterday's master can
 after today's edit.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from catalog.events import EventType, append, film_stream
 from catalog.models import FilmRow, SceneRow, ShotListRow
-from restar.errors import UsageError
+from restar.errors import OutdatedError, UsageError
 from restar.film import Scene
 
-__all__ = ["latest_shot_list", "save_shot_list", "scenes_of", "shot_list_by_version"]
+__all__ = [
+    "edit_shot_list",
+    "latest_shot_list",
+    "save_shot_list",
+    "scenes_of",
+    "shot_list_by_version",
+    "shot_lists_of",
+    "undo_edit",
+]
 
 
 def save_shot_list(
@@ -93,6 +102,83 @@ def scenes_of(session: Session, shot_list_id: int) -> tuple[Scene, ...]:
         select(SceneRow).where(SceneRow.shot_list_id == shot_list_id).order_by(SceneRow.number)
     )
     return tuple(Scene(row.number, row.start, row.end) for row in rows)
+
+
+def edit_shot_list(
+    session: Session,
+    film_id: str,
+    seen: int,
+    change: Callable[[list[Scene]], list[Scene]],
+    *,
+    how: str,
+    made_by: str,
+    note: str = "",
+) -> ShotListRow:
+    """Save what `change` makes of a film's newest scenes as its next version, with an event.
+
+    `seen` is the version that the person saw: OutdatedError is raised where there is a newer one.
+    """
+    before = _as_seen(session, film_id, seen)
+    scenes = change(list(scenes_of(session, before.id)))
+    return _save_edit(session, before, scenes, how, made_by, note)
+
+
+def undo_edit(session: Session, film_id: str, seen: int, *, made_by: str) -> ShotListRow:
+    """Bring the scenes back that a film had before its newest edit, as its next version.
+
+    Raises OutdatedError as `edit_shot_list`, UsageError where nothing was edited.
+    """
+    before = _as_seen(session, film_id, seen)
+    if before.parent_id is None:
+        raise UsageError(f"shot list {before.version} was not made by an edit: nothing to undo")
+    scenes = list(scenes_of(session, before.parent_id))
+    how = f"undo of version {before.version}"
+    return _save_edit(session, before, scenes, how, made_by, "")
+
+
+def shot_lists_of(session: Session, film_id: str) -> list[ShotListRow]:
+    """Return every version of a film's shot list, newest first."""
+    return list(
+        session.scalars(
+            select(ShotListRow)
+            .where(ShotListRow.film_id == film_id)
+            .order_by(ShotListRow.version.desc())
+        )
+    )
+
+
+def _as_seen(session: Session, film_id: str, seen: int) -> ShotListRow:
+    session.get_one(FilmRow, film_id, with_for_update=True)  # one new version at a time
+    newest = latest_shot_list(session, film_id)
+    if newest is None or newest.version != seen:
+        by = f"{newest.made_by} made version {newest.version}" if newest else "there is none"
+        raise OutdatedError(
+            f"the shot list is not as you saw it: {by}. Nothing of yours was written; look again"
+        )
+    return newest
+
+
+def _save_edit(
+    session: Session,
+    before: ShotListRow,
+    scenes: list[Scene],
+    how: str,
+    made_by: str,
+    note: str,
+) -> ShotListRow:
+    row = save_shot_list(
+        session, before.film_id, scenes, detector="by hand", parameters={"edit": how},
+        made_by=made_by, note=note, parent=before.id, field_handling=before.field_handling,
+    )  # fmt: skip
+    append(
+        session,
+        film_stream(before.film_id),
+        EventType.METADATA_MODIFICATION,
+        film_id=before.film_id,
+        agent=made_by,
+        detail={"shot_list": row.version, "before": before.version, "edit": how, "note": note},
+    )
+    return row
 
 
 def _check(scenes: Sequence[Scene]) -> None:

@@ -1,7 +1,9 @@
 """How each connection to a SQLite catalog is set up: durable, checked, patient.
 
 `synchronous=FULL` makes a commit survive a power cut, not only a crash: a take that the catalog
-calls done must not be forgotten. Transactions are begun by the engine, not by the driver's guess.
+calls done must not be forgotten. Leases alone are written at NORMAL (`Catalog.begin`): the process
+that holds one does not outlive a power cut. Transactions are begun by the engine, not by the driver's
+guess.
 """
 
 import sqlite3

@@ -16,12 +16,13 @@ the order is in columns that an index holds, set when a job is queued and not wh
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from sqlalchemy import (
     ColumnElement,
-    ScalarSelect,
     Select,
     and_,
+    bindparam,
     func,
     literal,
     or_,
@@ -128,10 +129,11 @@ def place_in(session: Session, restoration_id: str | None, phase: int, priority:
         .where(JobRow.restoration_id == restoration_id, *_READY, JobRow.phase > phase)
         .exists()
     )
-    at, queued_to, leased_to, others_wait, *phases = session.execute(
-        select(_now(priority), *ends, later, *_open_phases(restoration_id))
+    at, queued_to, leased_to, others_wait = session.execute(
+        select(_now(priority), *ends, later)
     ).one()
-    earliest = min((one for one in phases if one is not None), default=phase)
+    earliest = _earliest(session, restoration_id)
+    earliest = phase if earliest is None else earliest
     turn = max(float(at), float(queued_to or 0), float(leased_to or 0))
     return Place(turn, phase > earliest, bool(others_wait))
 
@@ -141,13 +143,16 @@ def turn_now(session: Session, priority: int) -> float:
     return float(session.execute(select(_now(priority))).scalar_one())
 
 
-def hold_back(session: Session, restoration_id: str) -> None:
+def hold_back(session: Session, restoration_id: str, closed: int | None = None) -> bool:
     """Hold the jobs of a restoration that have to wait for an earlier phase; release the others.
 
-    To be called after its jobs were opened or closed, while the restoration is locked.
+    To be called after its jobs were opened or closed, while the restoration is locked. `closed` says
+    that only one job of that phase was closed: while others like it are open, nothing changes.
+    Returns whether captions, restores or scores are still open.
     """
-    phases = session.execute(select(*_open_phases(restoration_id))).one()
-    earliest = min((one for one in phases if one is not None), default=None)
+    earliest = _earliest(session, restoration_id)
+    if closed is not None and earliest is not None and earliest <= closed:
+        return True
     mine = (JobRow.restoration_id == restoration_id, JobRow.state == JobState.QUEUED)
     if earliest is None:
         wrong: ColumnElement[bool] = JobRow.held == literal(True)
@@ -162,19 +167,21 @@ def hold_back(session: Session, restoration_id: str) -> None:
         .values(held=~JobRow.held)
         .execution_options(synchronize_session=False)
     )
+    return earliest is not None
 
 
 def work_is_open(session: Session, restoration_id: str) -> bool:
     """Whether a restoration has captions, restores or scores that are queued or under way."""
-    return any(
-        one is not None for one in session.execute(select(*_open_phases(restoration_id))).one()
-    )
+    return _earliest(session, restoration_id) is not None
 
 
 def lock_in_order(session: Session, restorations: Collection[str | None]) -> list[str]:
-    """Hold some restorations until the transaction ends, always in the same order."""
+    """Hold some restorations until the transaction ends, always in the same order.
+
+    Under SQLite a write transaction holds everything from its beginning.
+    """
     ordered = sorted({one for one in restorations if one is not None})
-    if ordered:
+    if ordered and session.get_bind().dialect.name == "postgresql":
         query = select(RestorationRow.id).where(RestorationRow.id.in_(ordered))
         session.execute(query.order_by(RestorationRow.id).with_for_update()).all()
     return ordered
@@ -231,13 +238,20 @@ def _now(priority: int) -> ColumnElement[float]:
     return func.coalesce(waiting.scalar_subquery(), at_work.scalar_subquery(), 0.0)
 
 
-def _open_phases(restoration_id: str) -> list[ScalarSelect[int]]:
+def _earliest(session: Session, restoration_id: str) -> int | None:
+    """The earliest phase that a restoration has open work of; None where nothing is open."""
+    phases = session.execute(_open_phases(), {"mine": restoration_id}).one()
+    return min((one for one in phases if one is not None), default=None)
+
+
+@cache
+def _open_phases() -> Select[int, int, int]:
     """The earliest phase among a restoration's open jobs: leased, ready, and held ones."""
     kinds = ((JobState.LEASED, False), (JobState.QUEUED, False), (JobState.QUEUED, True))
-    return [
+    leased, ready, held = (
         select(JobRow.phase)
         .where(
-            JobRow.restoration_id == restoration_id,
+            JobRow.restoration_id == bindparam("mine"),
             JobRow.state == state,
             JobRow.held == literal(held),
             JobRow.kind.in_(HOLDS_BACK),
@@ -246,4 +260,5 @@ def _open_phases(restoration_id: str) -> list[ScalarSelect[int]]:
         .limit(1)
         .scalar_subquery()
         for state, held in kinds
-    ]
+    )
+    return select(leased, ready, held)

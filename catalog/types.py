@@ -19,7 +19,16 @@ from sqlalchemy.types import TypeDecorator
 
 from restar.hashing import canonical_json
 
-__all__ = ["BigId", "UtcTime", "db_time", "insert_missing", "json_text", "now", "plain_text"]
+__all__ = [
+    "BigId",
+    "UtcTime",
+    "db_time",
+    "insert_missing",
+    "inserted",
+    "json_text",
+    "now",
+    "plain_text",
+]
 
 BigId = BigInteger().with_variant(Integer, "sqlite")
 
@@ -94,10 +103,20 @@ def insert_missing(
 
     Two processes that insert the same row at once both return, and one row is there.
     """
+    return inserted(session, model, values, unique) is not None
+
+
+def inserted(
+    session: Session,
+    model: type[DeclarativeBase],
+    values: Mapping[str, Any],
+    unique: Sequence[str],
+) -> Any:
+    """As `insert_missing`; return the new row's primary key (its first column), None where none is."""
     mapper = inspect(model)
     columns = {mapper.attrs[name].columns[0].key: value for name, value in values.items()}
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     statement = dialect.insert(mapper.local_table).values(columns)
     keys = [mapper.attrs[name].columns[0].name for name in unique]
     statement = statement.on_conflict_do_nothing(index_elements=keys)
-    return session.execute(statement.returning(mapper.primary_key[0])).first() is not None
+    return session.execute(statement.returning(mapper.primary_key[0])).scalar()

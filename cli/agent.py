@@ -27,7 +27,9 @@ def agent(
     kinds: Annotated[
         str,
         typer.Option(
-            "--kinds", metavar="LIST", help="Do only these: restore,caption,score,assemble."
+            "--kinds",
+            metavar="LIST",
+            help="Do only these: restore,caption,score,assemble; also proxy (for `restar review`).",
         ),
     ] = "caption,restore,score,assemble",
     idle: Annotated[

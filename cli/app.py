@@ -6,12 +6,16 @@ import typer
 
 from cli import (
     agent,
+    bulk,
     caption,
     events,
+    export,
     preview,
     recipes,
+    redo,
     report,
     restore,
+    review,
     roundtrip,
     score,
     shots,
@@ -19,8 +23,10 @@ from cli import (
 )
 from cli.degrade import degrade
 from cli.doctor import doctor
+from cli.fixity import fixity
 from cli.parity import parity
 from cli.train import train
+from cli.up import up
 from cli.weights import weights
 
 __all__ = ["app"]
@@ -57,9 +63,14 @@ _RUN, _LOOK, _CARE = "Restore", "Look", "Care"
 
 app.command("restore", rich_help_panel=_RUN)(restore.restore)
 app.command("preview", rich_help_panel=_RUN)(preview.preview)
+app.command("bulk", rich_help_panel=_RUN)(bulk.bulk)
+app.command("redo", rich_help_panel=_RUN)(redo.redo)
+app.command("select", rich_help_panel=_RUN)(redo.select)
+app.command("choose", rich_help_panel=_RUN)(redo.choose)
 app.command("shots", rich_help_panel=_RUN)(shots.shots)
 app.command("caption", rich_help_panel=_RUN)(caption.caption)
 app.command("agent", rich_help_panel=_RUN)(agent.agent)
+app.command("up", rich_help_panel=_RUN)(up)
 app.command("status", rich_help_panel=_LOOK)(status.status)
 app.command("events", rich_help_panel=_LOOK)(events.events)
 app.command("jobs", rich_help_panel=_LOOK)(agent.jobs)
@@ -67,12 +78,14 @@ app.command("agents", rich_help_panel=_LOOK)(agent.agents)
 app.command("cost", rich_help_panel=_LOOK)(agent.cost)
 app.command("score", rich_help_panel=_LOOK)(score.score)
 app.command("report", rich_help_panel=_LOOK)(report.report)
-app.command("choose", rich_help_panel=_RUN)(score.choose)
+app.command("review", rich_help_panel=_LOOK)(review.review)
 app.command("metrics", rich_help_panel=_LOOK)(score.metrics)
+app.command("export", rich_help_panel=_LOOK)(export.export)
 app.command("recipes", rich_help_panel=_LOOK)(recipes.recipes)
 app.command("roundtrip", rich_help_panel=_CARE)(roundtrip.roundtrip)
 app.add_typer(weights, name="weights", rich_help_panel=_CARE)
 app.command("parity", rich_help_panel=_CARE)(parity)
 app.command("doctor", rich_help_panel=_CARE)(doctor)
+app.command("fixity", rich_help_panel=_CARE)(fixity)
 app.command("degrade", rich_help_panel=_CARE)(degrade)
 app.command("train", rich_help_panel=_CARE)(train)

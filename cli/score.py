@@ -1,4 +1,4 @@
-"""`restar score`, `restar metrics`, `restar choose`: what takes are worth, and who decides."""
+"""`restar score`, `restar metrics`: what takes are worth, and by which measures."""
 
 import json
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,12 +9,7 @@ if TYPE_CHECKING:
     from flows.score import ScoredTake
     from scorers import Metric
 
-__all__ = ["choose", "metrics", "score"]
-
-Film = Annotated[
-    str,
-    typer.Argument(metavar="FILM", help="A film's path, accession or id.", show_default=False),
-]
+__all__ = ["metrics", "score"]
 
 
 def score(
@@ -95,55 +90,6 @@ def metrics(
     lines += ["✗ can't run here:", *(f"  {line}" for line in missing)] if missing else []
     for line in lines:
         console.print(line, soft_wrap=True, markup=False, highlight=False)
-
-
-def choose(
-    film: Film,
-    scene: Annotated[int, typer.Option("--scene", metavar="N", help="The scene.")],
-    take: Annotated[
-        str,
-        typer.Option(
-            "--take",
-            metavar="first|second|plain|KEY",
-            help="The recipe's take, its second try, the plain resize, or the beginning of a key.",
-        ),
-    ],
-    reason: Annotated[str, typer.Option("--reason", help="Why; kept with your name.")] = "",
-    restoration: Annotated[
-        str | None, typer.Option("--restoration", metavar="ID", help="Which, if it has several.")
-    ] = None,
-) -> None:
-    """Decide which take of a scene goes into the master; no rule overrides it.
-
-    The next `restar restore` of the same film and recipe assembles the master anew, without making
-    any take again.
-    """
-    from catalog.films import find_film
-    from catalog.restorations import find_restoration, restoration_scenes
-    from catalog.reviews import accept_take, candidates
-    from cli.console import open_house_here, stderr
-    from flows.score import takes_named
-    from restar.errors import UsageError
-
-    with open_house_here() as house, house.catalog.begin() as session:
-        found = find_film(session, film)
-        row = find_restoration(session, found.id, restoration)
-        scenes = {one.number: one for one in restoration_scenes(session, row.id)}
-        if scene not in scenes:
-            raise UsageError(f"there is no scene {scene}: it has scenes 1 to {len(scenes)}")
-        roles = candidates(session, scenes[scene])
-        if take in {"first", "second", "plain"}:
-            if take not in roles:
-                there = ", ".join(roles) or "none yet"
-                raise UsageError(f"scene {scene} has no {take} take; there are: {there}")
-            chosen = roles[take]
-        else:
-            (chosen,) = takes_named(session, take)[:1]
-        wanted = scenes[scene]
-        if (chosen.film_id, chosen.start, chosen.end) != (found.id, wanted.start, wanted.end):
-            raise UsageError(f"take {chosen.take_key[:12]} is not of scene {scene} of this film")
-        accept_take(session, row, scene, chosen, reviewer=house.who, reason=reason)
-    stderr().print(f"restar: scene {scene}: take {chosen.take_key[:12]} chosen by {house.who}")
 
 
 def _metrics() -> "list[dict[str, Any]]":

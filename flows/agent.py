@@ -18,7 +18,7 @@ from tasks.house import House
 
 __all__ = ["KINDS", "AgentOptions", "parse_kinds", "run_agent"]
 
-KINDS = (*DRAINED, JobKind.ASSEMBLE)
+KINDS = (*DRAINED, JobKind.ASSEMBLE, JobKind.PROXY)
 """What an agent can do; without a choice it does all of it."""
 
 

@@ -22,8 +22,7 @@ import av
 from catalog.agents import seen
 from catalog.base import JobKind
 from catalog.jobs import Lease, Offer
-from catalog.models import RestorationRow, RestorationSceneRow
-from catalog.restorations import recipe_of
+from catalog.models import RestorationSceneRow
 from catalog.turns import work_is_open
 from flows.leases import PATIENCE_S, Leases
 from flows.prepare import take_back_dead_work
@@ -53,6 +52,7 @@ _AHEAD_S = 10.0  # the next job is claimed this long before the model is likely 
 _IDLE_S = (0.25, 2.0)  # how often an agent without work looks for some: at first, and later
 _FAILURES_IN_A_ROW = 3
 _KEPT_OPEN = 8
+_OPEN_THEIR_OWN = (JobKind.ASSEMBLE, JobKind.PROXY)  # a take's proxy needs no source
 _log = logging.getLogger("restar.drain")
 T = TypeVar("T")
 
@@ -147,8 +147,8 @@ class Bench:
         self.workshop = Workshop()
         self.members = Members()
         self._films: dict[str, OpenFilm] = {}
-        self._recipes: dict[str, Recipe] = {}
         self.model = ""
+        self.environment = ""  # the record of it in the catalog, once there is one
         self.pace: dict[str, float] = {}  # seconds a frame
         self.take: TakeInWork | None = None
         self._ahead: Future[Ready | None] | None = None
@@ -165,9 +165,6 @@ class Bench:
 
     def film(self, film_id: str) -> OpenFilm:
         return _kept(self._films, film_id, lambda: open_film(self.house, film_id))
-
-    def recipe(self, restoration_id: str) -> Recipe:
-        return _kept(self._recipes, restoration_id, lambda: _recipe(self.house, restoration_id))
 
     def _one(self) -> bool:
         """Do the next job, or wait for one; False where the shift is over."""
@@ -216,7 +213,7 @@ class Bench:
             return None
         ready = Ready(lease)
         try:
-            if lease.film_id is not None and lease.kind is not JobKind.ASSEMBLE:
+            if lease.film_id is not None and lease.kind not in _OPEN_THEIR_OWN:
                 ready.film = self.film(lease.film_id)
             self.trades[lease.kind].prepare(self, ready)
         except Exception as error:
@@ -366,11 +363,6 @@ class Bench:
         for lease in self.leases.held():
             self.leases.hand_back(lease)
         self.members.free()
-
-
-def _recipe(house: House, restoration_id: str) -> Recipe:
-    with house.catalog.read() as session:
-        return recipe_of(session, session.get_one(RestorationRow, restoration_id))
 
 
 def _kept(kept: dict[str, T], key: str, make: Callable[[], T]) -> T:

@@ -16,7 +16,8 @@ from catalog.base import JobKind
 from catalog.commits import scores_of
 from catalog.jobs import Lease, NewJob, dedupe_key, enqueue
 from catalog.models import RestorationRow, RestorationSceneRow, TakeRow
-from catalog.restorations import recipe_of, select_take, unselect
+from catalog.redo import scene_recipe
+from catalog.restorations import select_take, unselect
 from catalog.reviews import candidates
 from media.format import TakeFormat
 from restar.errors import RestarError
@@ -25,7 +26,7 @@ from restar.recipe import Recipe, Step
 from restar.spec import Spec, take_key
 from restar.timeline import FrameRange
 from tasks.house import House, OpenFilm
-from tasks.plan import Settled, plan_restoration, spec_of
+from tasks.plan import Answers, plan_restoration, spec_of
 
 __all__ = ["choose", "plain_spec"]
 
@@ -39,7 +40,7 @@ def choose(
     """Do what the recipe says once a take is scored; in the transaction that records its scores."""
     restoration = session.get_one(RestorationRow, lease.restoration_id)
     scene = session.get_one(RestorationSceneRow, (restoration.id, lease.scene_number))
-    recipe = recipe_of(session, restoration)
+    recipe = scene_recipe(session, restoration, scene)
     role = lease.payload.get("role") or _role(session, scene, take)
     if role == "plain":
         return
@@ -48,14 +49,17 @@ def choose(
             return
         spec = plain_spec(film, restoration, take)
         if spec is not None:
-            _queue(session, restoration, scene, spec, "plain")
+            _queue(session, restoration, scene, spec, "plain", priority=lease.priority)
         second = None
         if recipe.select.second_try:
             second = _second_spec(film, recipe, restoration.settled, scene, take)
         if recipe.select.rule == "ask":
             unselect(session, restoration.id, scene.number)
         if second is not None:
-            _queue(session, restoration, scene, second[0], "second", second[1])
+            _queue(
+                session, restoration, scene, second[0], "second", second[1],
+                priority=lease.priority,
+            )  # fmt: skip
         return
     _after_second(session, house, restoration, scene, recipe, take, flags)
 
@@ -91,7 +95,7 @@ def plain_spec(film: OpenFilm, restoration: RestorationRow, take: TakeRow) -> Sp
 def _second_spec(
     film: OpenFilm,
     recipe: Recipe,
-    settled: Settled,
+    answers: Answers,
     scene: RestorationSceneRow,
     take: TakeRow,
 ) -> tuple[Spec, Needs] | None:
@@ -105,7 +109,7 @@ def _second_spec(
     changed = Step(use=last.use, options={**last.options, **options})
     restore = recipe.restore.model_copy(update={"steps": (*steps, changed)})
     changed_recipe = recipe.model_copy(update={"restore": restore})
-    plan = plan_restoration(film, changed_recipe, settled)
+    plan = plan_restoration(film, changed_recipe, answers)
     first = Spec.from_json(take.spec)
     spec = replace(first, steps=plan.steps, seed=int(seed))
     if spec == first or plan.take_format.to_json() != take.spec["format"]:
@@ -120,6 +124,7 @@ def _queue(
     spec: Spec,
     role: str,
     needs: Needs = NONE,
+    priority: int = 0,
 ) -> None:
     key = take_key(restoration.film_id, FrameRange(scene.start, scene.end), spec)
     payload = {
@@ -133,6 +138,7 @@ def _queue(
         film_id=restoration.film_id,
         scene_number=scene.number,
         payload=payload,
+        priority=priority,
     )
     enqueue(session, job, reopen=True)
 

@@ -26,29 +26,37 @@ from catalog.commits import (
 from catalog.events import EventType, append, restoration_stream
 from catalog.jobs import Lease, finish, job_counts
 from catalog.models import RestorationRow, RestorationSceneRow, TakeRow
+from catalog.proxies import ProxyOf, commit_proxy
+from catalog.redo import scene_recipe
 from catalog.restorations import (
     find_take,
+    lock_restoration,
     restoration_scene,
     restoration_scenes,
     set_overrides,
 )
 from flows.bench import DRAINED, Bench, Drained, Ready, Shift, Trade
+from flows.chains import Chains
 from flows.choose import choose
 from flows.leases import Leases
 from flows.prepare import plan_here, queue_score, want_scene
 from flows.stop import Interrupted, Stop
+from media.proxy import ALGORITHM
 from restar.errors import LeaseLost, StoreError
 from restar.failures import Failure, failure_of
 from restar.log import about
 from restar.progress import track
 from restar.recipe import Recipe
 from restar.spec import Spec
+from tasks.announce import announce
 from tasks.caption import Teller
 from tasks.channel import Channel
 from tasks.environment import environment
 from tasks.guard import guard_take, guard_wanted
 from tasks.house import House, OpenFilm
+from tasks.memory import give_back_freed
 from tasks.plan import shrunk
+from tasks.proxy import make_proxy
 from tasks.restore import MadeTake, TakeInWork, decoded, restore_scene
 from tasks.score import flags_of, new_scores, score_take
 
@@ -97,6 +105,7 @@ def _restore(bench: Bench, ready: Ready) -> None:
         _reuse(bench, ready)
         return
     bench.members.free()  # what captions does not need memory while takes are made
+    give_back_freed()  # of the scene before
     if bench.model not in ("", ready.model) and ready.model:
         bench.workshop.release()
     bench.model = ready.model or bench.model
@@ -127,7 +136,7 @@ def _restore(bench: Bench, ready: Ready) -> None:
     try:
         seconds = restore_scene(
             bench.workshop, film, spec, ready.frames, _checked(ready.pictures, check), take,
-            number=lease.scene_number or 0,
+            number=lease.scene_number or 0, use=spec.steps[-1].use, attempt=lease.attempt,
         )  # fmt: skip
         bench.pace[ready.sort] = seconds / ready.frames.count
         bench.finish_take()
@@ -157,13 +166,14 @@ def _wants_less(bench: Bench, ready: Ready, error: BaseException) -> bool:
         return False
     bench.workshop.release()
     bench.model = ""
-    plan = plan_here(bench.house, film, recipe)
     before = {
         number: {name: ready.spec.steps[int(number)].options[name] for name in answers}
         for number, answers in less.items()
     }
+    with bench.house.catalog.read() as session:
+        restoration = session.get_one(RestorationRow, str(lease.restoration_id))
+    _, plan = Chains(bench.house, film, restoration, members=bench.members).chain(scene)
     with bench.house.catalog.begin() as session:
-        restoration = session.get_one(RestorationRow, lease.restoration_id)
         scene.overrides = {**scene.overrides, "settled": less}
         set_overrides(session, restoration.id, scene.number, scene.overrides)
         append(
@@ -178,7 +188,9 @@ def _wants_less(bench: Bench, ready: Ready, error: BaseException) -> bool:
             },
         )  # fmt: skip
         finish(session, lease)
-        want_scene(session, bench.house, restoration, scene, plan, recipe)
+        want_scene(
+            session, bench.house, restoration, scene, plan, recipe, priority=lease.priority
+        )
     bench.leases.let_go(lease)
     _log.warning("scene %d ran out of memory; it is tried with smaller windows", scene.number)
     return True
@@ -189,8 +201,11 @@ def _commit(bench: Bench, ready: Ready, made: MadeTake) -> None:
     lease, scene, spec, house = ready.lease, ready.scene, ready.spec, bench.house
     assert scene is not None and spec is not None and ready.recipe is not None  # noqa: S101
     recipe, key = ready.recipe, str(lease.payload["take_key"])
+    recorded = bench.environment
 
     def record(session: Session) -> None:
+        nonlocal recorded
+        recorded = recorded or record_environment(session, environment())
         take = NewTake(
             take_key=key,
             film_id=str(lease.film_id),
@@ -201,31 +216,33 @@ def _commit(bench: Bench, ready: Ready, made: MadeTake) -> None:
             checksums_sha256=made.checksums_sha256,
             bytes=made.bytes,
             seconds=made.seconds,
-            environment=record_environment(session, environment()),
+            environment=recorded,
             agent_id=house.agent_id,
             gpu_seconds=made.model_seconds if bench.shift.device else 0.0,
         )
-        _score_again(session, lease, key, recipe)
+        # in this transaction and before the take, so that the assembly waits for its scores
+        queue_score(session, scene, take.film_id, key, recipe, reopen=True)
         commit_take(session, lease, take, agent=house.who)
         count_work(session, house.agent_id, frames=scene.end - scene.start,
                    seconds=made.seconds, model=bench.model)  # fmt: skip
 
     with about(take=key[:12]):
         bench.leases.commit(lease, record)
+        bench.environment = recorded
         _log.info("take made in %.1f s", made.seconds)
     bench.done(lease.kind)
 
 
 def _reuse(bench: Bench, ready: Ready) -> None:
     """The take was made meanwhile, for another restoration, and is whole."""
-    lease, recipe = ready.lease, ready.recipe
+    lease, recipe, scene = ready.lease, ready.recipe, ready.scene
     key = str(lease.payload["take_key"])
 
     def record(session: Session) -> None:
         if reuse_take(session, lease, key) is None:
             raise StoreError(f"take {key[:12]}: was lost at this moment; run it again")
-        if recipe is not None:
-            _score_again(session, lease, key, recipe)
+        if recipe is not None and scene is not None:
+            queue_score(session, scene, str(lease.film_id), key, recipe, reopen=True)
 
     bench.leases.commit(lease, record)
     bench.done(lease.kind)
@@ -243,19 +260,23 @@ def _assemble(bench: Bench, ready: Ready) -> None:
 
 def _prepare(bench: Bench, ready: Ready) -> None:
     """Gather what a scene takes and begin to decode it, unless its take was made meanwhile."""
-    ready.scene = _scene(bench.house, ready.lease)
-    ready.recipe = bench.recipe(str(ready.lease.restoration_id))
+    key = str(ready.lease.payload["take_key"])
+    with bench.house.catalog.read() as session:
+        ready.scene = _scene_of(session, ready.lease)
+        ready.recipe = _recipe_of(session, ready.scene)
+        take = find_take(session, key)
     ready.spec = Spec.from_json(ready.lease.payload["spec"])
-    if ready.film is not None and not _is_there(bench.house, ready.lease):
+    if ready.film is not None and not _is_whole(bench.house, take):
         ready.pictures = decoded(ready.film, ready.frames)
 
 
 def _score(bench: Bench, lease: Lease, film: OpenFilm) -> None:
     house, key = bench.house, str(lease.payload["take_key"])
-    recipe = bench.recipe(str(lease.restoration_id))
-    wanted = recipe.score
     with house.catalog.read() as session:
+        scene = _scene_of(session, lease)
+        recipe = _recipe_of(session, scene)
         take = find_take(session, key)
+    wanted = recipe.score
     if take is None:  # it was lost meanwhile; its remaking queues this again
         with house.catalog.begin() as session:
             finish(session, lease)
@@ -267,48 +288,69 @@ def _score(bench: Bench, lease: Lease, film: OpenFilm) -> None:
     scores = new_scores(scored)
     if guard_wanted(recipe):
         teller = Teller(house, film, recipe, plan_here(house, film, recipe), bench.members)
-        guarded = guard_take(teller, _scene(house, lease), take)
+        guarded = guard_take(teller, scene, take)
         scores.append(guarded.score)
         flags += guarded.flags
     with house.catalog.begin() as session:
         choose(session, house, film, lease, take, flags)
         commit_scores(session, lease, key, scores, flags=flags)
+    about_take = {"scene": scene.number, "take": key, "film": film.path.name, "flags": flags}
+    announce("take.scored", f"restar.film.{film.row.id}", **about_take)
+    if flags:
+        announce("take.flagged", f"restar.film.{film.row.id}", **about_take)
 
 
 def _caption(bench: Bench, lease: Lease, film: OpenFilm) -> None:
-    house, scene, recipe = (
-        bench.house,
-        _scene(bench.house, lease),
-        bench.recipe(str(lease.restoration_id)),
-    )
-    plan = plan_here(house, film, recipe)
-    teller = Teller(house, film, recipe, plan, bench.members)
+    """Find a scene's words, resolve its chain and want its take.
+
+    Where a person asks otherwise of the scene meanwhile, it is all done again for that.
+    """
+    house = bench.house
     with house.catalog.read() as session:
-        scenes = restoration_scenes(session, scene.restoration_id)
-    teller.look(scene, scenes)
-    words = teller.words(scene)
-    assert words is not None  # noqa: S101  it was looked at
-    with house.catalog.begin() as session:
-        scene.prompt = words.prompt.text
-        restoration = session.get_one(RestorationRow, scene.restoration_id)
-        want_scene(session, house, restoration, scene, plan, recipe)
-        commit_caption(
-            session, lease, words.caption.text, words.prompt.text, words.caption.revision,
-            record=words.prompt.to_json(), marks=words.marks,
-        )  # fmt: skip
+        restoration = session.get_one(RestorationRow, str(lease.restoration_id))
+    chains = Chains(house, film, restoration, members=bench.members)
+    while True:
+        scene = _scene(house, lease)
+        teller = chains.teller(scene)
+        with house.catalog.read() as session:
+            scenes = restoration_scenes(session, scene.restoration_id)
+        teller.look(scene, scenes)
+        words = teller.words(scene)
+        assert words is not None  # noqa: S101  it was looked at
+        with house.catalog.begin() as session:
+            lock_restoration(session, scene.restoration_id)
+            now = restoration_scene(session, scene.restoration_id, scene.number)
+            if now.overrides != scene.overrides:
+                continue
+            scene.prompt = words.prompt.text
+            want_scene(
+                session, house, restoration, scene, teller.plan, teller.recipe,
+                priority=lease.priority,
+            )  # fmt: skip
+            commit_caption(
+                session, lease, words.caption.text, words.prompt.text, words.caption.revision,
+                record=words.prompt.to_json(), marks=words.marks,
+            )  # fmt: skip
+        return
+
+
+def _proxy(bench: Bench, ready: Ready) -> None:
+    lease, of = ready.lease, ProxyOf.from_json(ready.lease.payload["proxy"])
+    made = make_proxy(bench.house, of=of)
+    bench.leases.commit(lease, lambda session: commit_proxy(session, lease, of, made, ALGORITHM))
+    bench.done(lease.kind)
 
 
 def _score_again(session: Session, lease: Lease, key: str, recipe: Recipe) -> None:
     """In the take's own transaction and before its commit, so that the assembly waits for it."""
     scene = session.get_one(RestorationSceneRow, (lease.restoration_id, lease.scene_number))
-    queue_score(session, scene, str(lease.film_id), key, recipe, reopen=True)
+    queue_score(
+        session, scene, str(lease.film_id), key, recipe, reopen=True, priority=lease.priority
+    )
 
 
-def _is_there(house: House, lease: Lease) -> bool:
+def _is_whole(house: House, take: TakeRow | None) -> bool:
     """Whether the take of a job was made meanwhile, and is whole."""
-    key = str(lease.payload["take_key"])
-    with house.catalog.read() as session:
-        take: TakeRow | None = find_take(session, key)
     if take is None:
         return False
     try:
@@ -320,7 +362,15 @@ def _is_there(house: House, lease: Lease) -> bool:
 
 def _scene(house: House, lease: Lease) -> RestorationSceneRow:
     with house.catalog.read() as session:
-        return restoration_scene(session, str(lease.restoration_id), lease.scene_number or 0)
+        return _scene_of(session, lease)
+
+
+def _scene_of(session: Session, lease: Lease) -> RestorationSceneRow:
+    return restoration_scene(session, str(lease.restoration_id), lease.scene_number or 0)
+
+
+def _recipe_of(session: Session, scene: RestorationSceneRow) -> Recipe:
+    return scene_recipe(session, session.get_one(RestorationRow, scene.restoration_id), scene)
 
 
 def _restores(house: House, restoration_id: str | None) -> int | None:
@@ -356,5 +406,6 @@ _TRADES: Mapping[JobKind, Trade] = {
     JobKind.CAPTION: _plain(_caption),
     JobKind.RESTORE: Trade(_restore, _prepare),
     JobKind.SCORE: _plain(_score),
+    JobKind.PROXY: Trade(_proxy),
     JobKind.ASSEMBLE: Trade(_assemble),
 }

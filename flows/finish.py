@@ -22,6 +22,7 @@ from catalog.restorations import (
     restoration_scenes,
     selected_takes,
 )
+from flows.chains import Chains
 from flows.leases import held
 from flows.prepare import take_back_dead_work, want_scene
 from restar.errors import CatalogError, DamagedMediaError, IncompleteError, StoreError
@@ -30,10 +31,10 @@ from restar.log import about
 from restar.progress import track
 from restar.timeline import format_scenes
 from store import AlteredError
+from tasks.announce import announce
 from tasks.assemble import MadeMaster, SelectedTake, assemble_master
 from tasks.deliver import deliver
 from tasks.house import House, OpenFilm, open_film
-from tasks.plan import plan_restoration
 
 __all__ = ["finish", "finish_claimed"]
 
@@ -129,7 +130,11 @@ def _record(house: House, lease: Lease, made: MadeMaster, selected: Sequence[Sel
     takes = {one.scene.number: one.take for one in selected}
     master = MasterFile(str(made.path), made.sha256, made.bytes, made.framemd5)
     with house.catalog.begin() as session:
-        commit_master(session, lease, master, takes, agent=house.who, detail=made.detail)
+        row = commit_master(session, lease, master, takes, agent=house.who, detail=made.detail)
+    announce(
+        "master.assembled", f"restar.master.{row.id}",
+        path=master.path, sha256=master.sha256, restoration=row.restoration_id,
+    )  # fmt: skip
 
 
 def _send_back(
@@ -140,14 +145,13 @@ def _send_back(
     lease: Lease,
 ) -> None:
     """Queue again the scenes whose takes are not what they were; their assembly comes after."""
-    plan = None
+    chains = Chains(house, film, restoration)
     for one in selected:
         try:
             house.store.verify(one.take.sha256)
         except StoreError as error:
+            recipe, plan = chains.chain(one.scene)
             with house.catalog.begin() as session:
-                recipe = recipe_of(session, restoration)
-                plan = plan or plan_restoration(film, recipe, restoration.settled)
                 mark_take_lost(session, one.take.take_key, str(error), agent=house.who)
                 want_scene(session, house, restoration, one.scene, plan, recipe)
     with house.catalog.begin() as session:

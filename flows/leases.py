@@ -53,7 +53,7 @@ class Leases:
     def claim(self, offer: Offer, restoration_id: str | None = None) -> Lease | None:
         """Claim the next job and hold it; None if none is ready."""
         seconds = self.house.settings.lease_seconds
-        with self.house.catalog.begin() as session:
+        with self.house.catalog.begin(durable=False) as session:
             lease = claim(
                 session, self.house.agent_id, offer, seconds, restoration_id=restoration_id
             )
@@ -146,7 +146,7 @@ class Leases:
     def _renew(self, seconds: float) -> None:
         for lease in self.held():
             try:
-                with self.house.catalog.begin() as session:
+                with self.house.catalog.begin(durable=False) as session:
                     renew(session, lease, seconds)
             except LeaseLost as error:
                 if lease.id in self._held and lease.id not in self._ending:

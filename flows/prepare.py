@@ -6,7 +6,7 @@ altered, or wanted otherwise by now is queued, and nothing else.
 
 import logging
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,9 @@ from catalog.commits import mark_take_lost
 from catalog.events import EventType, append, restoration_stream
 from catalog.jobs import NewJob, dedupe_key, enqueue, requeue_dead, requeue_expired
 from catalog.models import RestorationRow, RestorationSceneRow
+from catalog.redo import caption_job
 from catalog.restorations import (
-    find_take,
+    find_takes,
     open_restoration,
     recipe_of,
     restoration_scenes,
@@ -32,6 +33,7 @@ from catalog.restorations import (
     want,
 )
 from catalog.shots import latest_shot_list
+from flows.chains import Chains, Settled
 from restar.errors import CatalogError, RecipeError, StoreError, UsageError
 from restar.film import Identifiers
 from restar.progress import track
@@ -39,6 +41,7 @@ from restar.recipe import Recipe
 from restar.spec import Spec, take_key
 from restar.timeline import FrameRange, format_scenes
 from tasks.assemble import claim_place, master_path
+from tasks.assumptions import record_assumptions
 from tasks.caption import Teller, Words
 from tasks.guard import guard_wanted
 from tasks.house import House, OpenFilm, open_film, place, process_is_alive
@@ -56,12 +59,15 @@ __all__ = [
     "prepare",
     "queue_score",
     "record_words",
+    "settle_scenes",
     "take_back_dead_work",
     "want_scene",
 ]
 
 
 _log = logging.getLogger("restar.prepare")
+_ALWAYS_CARRIED: tuple[str, ...] = ("prompt", "seed")
+_CARRIED_IN_A_FORMAT = ("recipe", "recipe_sha256", "strength")
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,7 @@ class Order:
     force: bool = False
     allow_damaged: bool = False
     identifiers: Identifiers = field(default_factory=Identifiers)
+    priority: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,43 +95,41 @@ class Prepared:
     queued: int
 
 
-def prepare(house: House, path: Path, order: Order) -> Prepared:
+def prepare(house: House, path: Path, order: Order, film_id: str | None = None) -> Prepared:
     """Make a film known, open its restoration, queue what has to be done.
 
-    Raises MediaError, RecipeError or StoreError before anything is queued.
+    `film_id` says that it was ingested just now. Raises MediaError, RecipeError or StoreError before
+    anything is queued.
     """
     check_scoring(order.recipe.score)
-    film_id = ingest(
-        house, path=path, identifiers=order.identifiers, allow_damaged=order.allow_damaged
-    )
+    film_id = film_id or ingest(
+        house, path=path, identifiers=order.identifiers, allow_damaged=order.allow_damaged,
+        rounding=order.recipe.restore.pixel_format != "auto",
+    )  # fmt: skip
     film = open_film(house, film_id)
     plan = plan_here(house, film, order.recipe)
     _refuse_unknown_scenes(house, film, order.scenes)
-    teller = Teller(house, film, order.recipe, plan)
+    teller = Teller(
+        house, film, order.recipe, plan
+    )  # what it lacks is told before anything is opened
     target = master_path(order.output, film.path, order.recipe.name, order.recipe.deliver.container)
     claim_place(target, film_id, order.force)
     restoration, scenes = open_for(house, film, plan, order.recipe, output=str(target))
-    changed = {scene.number: _overrides(scene, order) for scene in scenes}
-    words: dict[int, Words | None] = {}
+    before = {scene.number: scene.overrides for scene in scenes}
+    chains = Chains(house, film, restoration, teller)
+    settled: dict[int, Settled] = {}
     for scene in scenes:
-        before, scene.overrides = scene.overrides, changed[scene.number]
-        if before == scene.overrides:
-            del changed[scene.number]
-        words[scene.number] = teller.words(scene)
-    _check_takes(house, film, plan, order.recipe, scenes, words)
+        scene.overrides = _overrides(scene, order)
+        settled[scene.number] = chains.settle(scene)
+    _check_takes(house, film_id, scenes, settled)
     queued = 0
     with house.catalog.begin() as session:
-        for number, overrides in changed.items():
-            set_overrides(session, restoration.id, number, overrides)
-        record_words(session, house, restoration, words, teller)
-        for scene in scenes:
-            said = words[scene.number]
-            if said is None:
-                enqueue(session, _caption_job(restoration, scene), reopen=True)
-                queued += 1
-                continue
-            scene.prompt = said.prompt.text
-            queued += want_scene(session, house, restoration, scene, plan, order.recipe)
+        now = {one.number: one.overrides for one in restoration_scenes(session, restoration.id)}
+        mine = [scene for scene in scenes if now[scene.number] == before[scene.number]]
+        for scene in mine:  # a scene that somebody changed meanwhile is theirs
+            if scene.overrides != now[scene.number]:
+                set_overrides(session, restoration.id, scene.number, scene.overrides)
+        queued = settle_scenes(session, house, restoration, mine, settled, order.priority)
     return Prepared(film_id, restoration.id, target, len(scenes), queued)
 
 
@@ -132,8 +137,37 @@ def plan_here(house: House, film: OpenFilm, recipe: Recipe) -> Plan:
     """Plan a film's restoration; what is left to `auto` is as when it was opened, if it was."""
     with house.catalog.read() as session:
         shots = latest_shot_list(session, film.row.id)
-        settled = {} if shots is None else settled_before(session, film.row.id, recipe, shots.id)
-    return plan_restoration(film, recipe, settled)
+        answers = {} if shots is None else settled_before(session, film.row.id, recipe, shots.id)
+    return plan_restoration(film, recipe, answers)
+
+
+def settle_scenes(
+    session: Session,
+    house: House,
+    restoration: RestorationRow,
+    scenes: Sequence[RestorationSceneRow],
+    settled: Mapping[int, Settled],
+    priority: int = 0,
+) -> int:
+    """Record the words of scenes and want their takes; return how many jobs that needs."""
+    by_teller: dict[int, tuple[Teller, dict[int, Words | None]]] = {}
+    for scene in scenes:
+        one = settled[scene.number]
+        by_teller.setdefault(id(one.teller), (one.teller, {}))[1][scene.number] = one.words
+    for teller, words in by_teller.values():
+        record_words(session, house, restoration, words, teller)
+    queued = 0
+    for scene in scenes:
+        one = settled[scene.number]
+        if one.words is None:
+            enqueue(session, caption_job(scene, restoration.film_id, priority), reopen=True)
+            queued += 1
+            continue
+        scene.prompt = one.words.prompt.text
+        queued += want_scene(
+            session, house, restoration, scene, one.plan, one.recipe, priority=priority
+        )
+    return queued
 
 
 def record_words(
@@ -181,13 +215,16 @@ def want_scene(
     scene: RestorationSceneRow,
     plan: Plan,
     recipe: Recipe,
+    *,
+    priority: int = 0,
 ) -> bool:
     """Say what take a scene, whose prompt is known, should have; return whether it has to be made.
 
     One that is there is scored for this restoration, whose limits may be others than when it was made.
     """
     spec, key = _wanted(restoration.film_id, scene, plan, recipe, scene.prompt or "")
-    if key != scene.wanted_take_key:
+    changed = scene.wanted_take_key != key
+    if changed:
         _tell_of_replaced(session, house, restoration, scene, plan)
     made = want(
         session,
@@ -197,11 +234,14 @@ def want_scene(
         key,
         overrides=scene.overrides,
         prompt=spec.prompt,
+        priority=priority,
         max_attempts=house.settings.max_attempts,
         needs=plan.needs,
     )
     if not made:
-        queue_score(session, scene, restoration.film_id, key, recipe)
+        queue_score(
+            session, scene, restoration.film_id, key, recipe, reopen=changed, priority=priority
+        )
         hold_back(session, restoration.id, scene.number, recipe)
     return made
 
@@ -235,6 +275,7 @@ def queue_score(
     recipe: Recipe,
     *,
     reopen: bool = False,
+    priority: int = 0,
 ) -> None:
     """Queue the scoring of a take for a restoration, where its recipe has scorers; once, or `reopen`."""
     if not recipe.score.scorers and not guard_wanted(recipe):
@@ -246,6 +287,7 @@ def queue_score(
         film_id=film_id,
         scene_number=scene.number,
         payload={"take_key": key},
+        priority=priority,
     )
     enqueue(session, job, reopen=reopen)
 
@@ -305,17 +347,19 @@ def open_for(
                 f"restoration {restoration.id[:12]} was begun with takes of another format by "
                 "another version of restar; give the recipe a new name to begin again"
             )
-        _carry_prompts(session, restoration, recipe)
+        record_assumptions(session, restoration, film.info.format, plan, house.who)
+        _carry_overrides(session, restoration, recipe)
         if output is not None:
             set_output(session, restoration.id, output)
         scenes = restoration_scenes(session, restoration.id)
     return restoration, scenes
 
 
-def _carry_prompts(session: Session, restoration: RestorationRow, recipe: Recipe) -> None:
-    """Give a new restoration the prompts that people wrote under a recipe of the same name.
+def _carry_overrides(session: Session, restoration: RestorationRow, recipe: Recipe) -> None:
+    """Give a new restoration what people asked for scenes under a recipe of the same name.
 
-    A changed threshold or an edited shot list makes another restoration, but does not unsay them.
+    A changed threshold or an edited shot list makes another restoration, but does not unsay prompts
+    and seeds. A chain of a scene's own is carried where takes have the format that it was asked for.
     """
     scenes = restoration_scenes(session, restoration.id)
     if any(scene.wanted_take_key or scene.caption is not None for scene in scenes):
@@ -327,34 +371,32 @@ def _carry_prompts(session: Session, restoration: RestorationRow, recipe: Recipe
     ]
     if not earlier:
         return
-    written = {
-        (scene.start, scene.end): scene.overrides["prompt"]
+    same_format = earlier[-1].take_format == restoration.take_format
+    carried = _ALWAYS_CARRIED + (_CARRIED_IN_A_FORMAT if same_format else ())
+    asked = {
+        (scene.start, scene.end): {k: v for k, v in scene.overrides.items() if k in carried}
         for scene in restoration_scenes(session, earlier[-1].id)
-        if "prompt" in scene.overrides
     }
     for scene in scenes:
-        prompt = written.get((scene.start, scene.end))
-        if prompt is not None:
-            overrides = {"prompt": prompt, **scene.overrides}
+        overrides = {**asked.get((scene.start, scene.end), {}), **scene.overrides}
+        if overrides != scene.overrides:
             set_overrides(session, restoration.id, scene.number, overrides)
 
 
 def _check_takes(
     house: House,
-    film: OpenFilm,
-    plan: Plan,
-    recipe: Recipe,
-    scenes: list[RestorationSceneRow],
-    words: Mapping[int, Words | None],
+    film_id: str,
+    scenes: Sequence[RestorationSceneRow],
+    settled: Mapping[int, Settled],
 ) -> None:
     """Hash every take that would be used again; one that is not what it was is lost."""
     keys = [
-        _wanted(film.row.id, scene, plan, recipe, said.prompt.text)[1]
+        _wanted(film_id, scene, one.plan, one.recipe, one.words.prompt.text)[1]
         for scene in scenes
-        if (said := words[scene.number]) is not None
+        if (one := settled[scene.number]).words is not None
     ]
     with house.catalog.read() as session:
-        takes = [take for key in keys if (take := find_take(session, key)) is not None]
+        takes = find_takes(session, keys)
     with track("checking takes", "bytes", sum(take.bytes for take in takes)) as advance:
         for take in takes:
             try:
@@ -377,13 +419,3 @@ def _overrides(scene: RestorationSceneRow, order: Order) -> dict[str, Any]:
     if scene.number not in order.scenes or order.seed is None:
         return dict(scene.overrides)
     return {**scene.overrides, "seed": order.seed}
-
-
-def _caption_job(restoration: RestorationRow, scene: RestorationSceneRow) -> NewJob:
-    return NewJob(
-        JobKind.CAPTION,
-        dedupe_key(JobKind.CAPTION, restoration.id, scene.number),
-        restoration_id=restoration.id,
-        film_id=restoration.film_id,
-        scene_number=scene.number,
-    )

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from catalog.restorations import enqueue_assemble
 from flows.drain import drain
 from flows.finish import finish
-from flows.prepare import Order, prepare
+from flows.prepare import Order, Prepared, prepare
 from restar.timeline import format_scenes
 from tasks.house import House
 
 if TYPE_CHECKING:
     from flows.embedded import Engine
 
-__all__ = ["queue_film", "restore_film", "restoring"]
+__all__ = ["complete", "queue_film", "restore_film", "restoring"]
 
 
 def restore_film(house: House, path: Path, order: Order) -> Path:
@@ -28,10 +28,14 @@ def restore_film(house: House, path: Path, order: Order) -> Path:
 
     What an earlier run finished is used again. Raises RestarError; finished takes are kept.
     """
-    prepared = prepare(house, path, order)
+    return complete(house, prepare(house, path, order), force=order.force)
+
+
+def complete(house: House, prepared: Prepared, *, force: bool = False) -> Path:
+    """Do what is queued of a restoration, then assemble; return the path of its verified master."""
     while True:
         drain(house, prepared.restoration_id)
-        master = finish(house, prepared.restoration_id, prepared.target, force=order.force)
+        master = finish(house, prepared.restoration_id, prepared.target, force=force)
         if master is not None:
             return master
 

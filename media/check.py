@@ -77,9 +77,10 @@ def check_streams(
     """Compare everything in a master but its pictures with the source: streams, files, track marks."""
     other = probe(master)
     tracks = [s for s in other.others() if _is_track(s)]
+    wanted_tracks = [one for one in carried if one.is_track]
     pairs = [
-        (one, tracks[n] if n < len(tracks) else None)
-        for n, one in enumerate(c for c in carried if c.is_track)
+        (one, held if held is not None and held.kind == one.stream.kind else None)
+        for one, held in zip(wanted_tracks, _filled(tracks, len(wanted_tracks)), strict=True)
     ]
     checks = list(_track_checks(source, info, master, other, pairs, shift_of(index)))
     if len(tracks) > len(pairs):
@@ -93,6 +94,11 @@ def check_streams(
     if marks is not None:
         checks += _mark_checks(track_marks(marks), master, other)
     return checks
+
+
+def _filled(tracks: Sequence[StreamInfo], count: int) -> list[StreamInfo | None]:
+    """The first tracks of a master, as many as are wanted; None for each that is missing."""
+    return [*tracks[:count], *[None] * (count - len(tracks))]
 
 
 def compare(source: Path, master: Path, allow_damaged: bool = False) -> list[Check]:
@@ -242,8 +248,8 @@ def _payload_check(
 
 def _sound(stream: StreamInfo, layout: str = "") -> str:
     """Rate and channels; where the container only counts channels, a tag names them."""
-    said = stream.metadata.get("CHANNEL_LAYOUT", "")
-    shown = said if layout and said == layout else stream.layout
+    said = stream.metadata.get("CHANNEL_LAYOUT", "") if layout else ""
+    shown = said or stream.layout
     plain = {"mono": "1 channels", "stereo": "2 channels"}
     return f"{stream.sample_rate} Hz, {plain.get(shown, shown)}"
 

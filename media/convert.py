@@ -7,7 +7,6 @@ repacks, resamples and scales; depth, range and matrix are changed here, because
 where depth falls, shifts instead of scaling full range, and takes every gray for full range.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -15,24 +14,34 @@ import av
 import cv2
 import numpy as np
 from av.filter import Graph
-from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 
 from media.format import ColourTags, VideoFormat
 from media.pixfmt import (
     DEEPEST,
-    UNPACKED,
     Layout,
     at_depth,
     deepest,
     ffv1_pix_fmts,
     full_range,
-    held_as,
     is_repacking,
     layout_of,
     lossless_equivalent,
 )
-from media.probe import LIBAV_NAMES
+from media.samples import (
+    Signal,
+    empty,
+    format_of,
+    frame_of,
+    gray_name,
+    planar,
+    planes,
+    quantised,
+    repacked,
+    rounded,
+    signals,
+    tagged,
+)
 from restar.errors import MediaError, NotFiniteError
 
 __all__ = [
@@ -52,8 +61,6 @@ __all__ = [
     "to_rgb",
 ]
 
-Samples = NDArray[np.uint8] | NDArray[np.uint16]
-Signal = NDArray[np.float32]
 
 # Kr and Kb of ITU-T H.273, table 4.
 _LUMA = {
@@ -89,17 +96,6 @@ def assumed(video: VideoFormat) -> ColourTags:
     )
 
 
-def format_of(frame: av.VideoFrame) -> VideoFormat:
-    """Return a frame's own format and tags. SAR and fields are its stream's; libav gives no more."""
-    colour = ColourTags(
-        matrix=_name("Colorspace", frame.colorspace, unspecified=2),
-        range=_name("ColorRange", frame.color_range, unspecified=0),
-        primaries=_name("ColorPrimaries", frame.color_primaries, unspecified=2),
-        transfer=_name("ColorTrc", frame.color_trc, unspecified=2),
-    )
-    return VideoFormat(frame.width, frame.height, frame.format.name, colour=colour)
-
-
 def to_format(frame: av.VideoFrame, target: VideoFormat) -> av.VideoFrame:
     """Return `frame` in the pixel format of `target`, of the same size; itself if it has it already.
 
@@ -113,7 +109,7 @@ def to_format(frame: av.VideoFrame, target: VideoFormat) -> av.VideoFrame:
     if name == wanted:
         return frame
     if is_repacking(name, wanted):
-        return _repacked(frame, wanted)
+        return repacked(frame, wanted)
     layout, goal = layout_of(name), layout_of(wanted)
     same_kind = layout.kind == goal.kind
     here = _colour(frame, target.colour if same_kind else ColourTags())
@@ -123,7 +119,7 @@ def to_format(frame: av.VideoFrame, target: VideoFormat) -> av.VideoFrame:
     size = replace(target, width=frame.width, height=frame.height)
     if same_kind and layout[2:] == goal[2:] and _sited(layout, here, there):
         return _requantised(frame, layout, here, size, there)
-    parts = _decode(planar(frame), layout, here.range)
+    parts = signals(planar(frame), layout, here.range)
     alpha = parts.pop() if layout.alpha else None
     if same_kind:
         parts = _resited(parts, layout, goal, here, there)
@@ -131,14 +127,14 @@ def to_format(frame: av.VideoFrame, target: VideoFormat) -> av.VideoFrame:
         parts = _from_rgb(_to_rgb(parts, layout, here), goal, there)
     if goal.alpha:
         parts.append(np.ones_like(parts[0]) if alpha is None else alpha)
-    return _encoded(frame, parts, size, there)
+    return frame_of(frame, parts, size, there)
 
 
 def to_rgb(frame: av.VideoFrame, colour: ColourTags | None = None) -> Signal:
     """Return a frame as R'G'B', float32 (h, w, 3) in 0..1, by its tags, `colour`, then `assumed`."""
     layout = layout_of(frame.format.name)
     tags = _colour(frame, colour or ColourTags())
-    parts = _decode(planar(frame), layout, tags.range)[: 1 if layout.kind == "gray" else 3]
+    parts = signals(planar(frame), layout, tags.range)[: 1 if layout.kind == "gray" else 3]
     return np.clip(_to_rgb(parts, layout, tags), 0, 1)
 
 
@@ -148,7 +144,7 @@ def luma_of(frame: av.VideoFrame, colour: ColourTags | None = None) -> Signal:
     tags = _colour(frame, colour or ColourTags())
     if layout.kind == "rgb":
         return _from_rgb(to_rgb(frame, tags), layout._replace(kind="gray"), ColourTags("bt709"))[0]
-    offset, span = _quantised(layout, 0, tags.range)
+    offset, span = quantised(layout, 0, tags.range)
     luma = planes(planar(frame))[0].astype(np.float32)
     luma -= np.float32(offset)
     luma *= np.float32(1 / span)
@@ -160,9 +156,9 @@ def luma_only(frame: av.VideoFrame) -> av.VideoFrame:
     layout = layout_of(frame.format.name)
     if layout.kind != "yuv":
         return frame
-    gray = av.VideoFrame(frame.width, frame.height, _gray(layout.bits))
+    gray = av.VideoFrame(frame.width, frame.height, gray_name(layout.bits))
     planes(gray)[0][:] = planes(planar(frame))[0]
-    return _tagged(gray, frame, _colour(frame, ColourTags()))
+    return tagged(gray, frame, _colour(frame, ColourTags()))
 
 
 def from_rgb(array: NDArray[np.floating], video: VideoFormat) -> av.VideoFrame:
@@ -177,7 +173,7 @@ def from_rgb(array: NDArray[np.floating], video: VideoFormat) -> av.VideoFrame:
     if layout.alpha:
         parts.append(np.ones_like(parts[0]))
     height, width = array.shape[:2]
-    return _encoded(None, parts, replace(video, width=width, height=height), tags)
+    return frame_of(None, parts, replace(video, width=width, height=height), tags)
 
 
 def scaled(
@@ -197,56 +193,14 @@ def scaled(
     if layout.kind != "rgb":
         places = (chroma_location, chroma_location) if layout.kind == "yuv" else None
         result = _scale(picture, width, height, picture.format.name, kernel, places)
-        return _tagged(result, frame, format_of(frame).colour)
+        return tagged(result, frame, format_of(frame).colour)
     result = av.VideoFrame(width, height, picture.format.name)
-    gray = _gray(layout.bits)
+    gray = gray_name(layout.bits)
     for samples, target in zip(planes(picture), planes(result), strict=True):
         plane = av.VideoFrame(frame.width, frame.height, gray)
         planes(plane)[0][:] = samples
         target[:] = planes(_scale(plane, width, height, gray, kernel))[0]
-    return _tagged(result, frame, format_of(frame).colour)
-
-
-def planar(frame: av.VideoFrame) -> av.VideoFrame:
-    """Return a frame with the same samples in planes; itself where they are. A palette is looked up."""
-    name = held_as(frame.format.name) or frame.format.name
-    return _repacked(frame, UNPACKED.get(name, name))
-
-
-def planes(frame: av.VideoFrame) -> list[Samples]:
-    """Return views of a planar frame's samples (h, w), writable: Y, U, V (, A), or R, G, B (, A)."""
-    views: list[Samples] = []
-    for component in frame.format.components:
-        plane = frame.planes[component.plane]
-        dtype = np.dtype(np.uint8 if component.bits <= 8 else "<u2")
-        rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)[
-            : plane.height
-        ]
-        views.append(rows[:, : plane.width * dtype.itemsize].view(dtype))
-    return views
-
-
-def _repacked(frame: av.VideoFrame, pix_fmt: str) -> av.VideoFrame:
-    """The same samples in another order: libswscale, told that nothing else changes.
-
-    In one thread: with several, libswscale 9.5 gave wrong samples in 5 of 1500 frames (yuyv422).
-    """
-    if frame.format.name == pix_fmt:
-        return frame
-    range_ = "JPEG" if "yuvj" in frame.format.name + pix_fmt else "MPEG"
-    result = frame.reformat(
-        format=pix_fmt,
-        src_color_range=range_,
-        dst_color_range=range_,
-        interpolation=Interpolation.POINT | Interpolation.ACCURATE_RND | Interpolation.BITEXACT,
-        threads=1,
-    )
-    if pix_fmt == "bgr0":  # FFV1 does not code the fourth byte, and gives 0 for it
-        np.frombuffer(memoryview(result.planes[0]), np.uint8)[3::4] = 0
-    colour = format_of(frame).colour
-    return _tagged(
-        result, frame, replace(colour, range=full_range(frame.format.name, colour.range))
-    )
+    return tagged(result, frame, format_of(frame).colour)
 
 
 def _colour(frame: av.VideoFrame, known: ColourTags) -> ColourTags:
@@ -264,63 +218,16 @@ def _requantised(
 ) -> av.VideoFrame:
     """Each sample by a table, for what changes in depth and range only."""
     goal = layout_of(target.pix_fmt)
-    result = _empty(target)
+    result = empty(target)
     top = (1 << goal.bits) - 1
     pairs = zip(planes(planar(frame)), planes(result), strict=True)
     for number, (samples, wanted) in enumerate(pairs):
-        offset, span = _quantised(layout, number, here.range)
-        new_offset, new_span = _quantised(goal, number, there.range)
+        offset, span = quantised(layout, number, here.range)
+        new_offset, new_span = quantised(goal, number, there.range)
         values = (np.arange(1 << layout.bits) - offset) / span * new_span + new_offset
         table = np.clip(np.rint(values), 0, top).astype(wanted.dtype)
         np.take(table, samples, out=wanted, mode="clip")
-    return _tagged(_repacked(result, target.pix_fmt), frame, there)
-
-
-def _gray(bits: int) -> str:
-    return "gray" if bits == 8 else f"gray{bits}le"
-
-
-def _empty(video: VideoFormat) -> av.VideoFrame:
-    name = held_as(video.pix_fmt) or video.pix_fmt
-    return av.VideoFrame(video.width, video.height, UNPACKED.get(name, name))
-
-
-def _decode(frame: av.VideoFrame, layout: Layout, range_: str | None) -> list[Signal]:
-    """Samples as signals: Y', R', G', B' and alpha 0..1 (and beyond), Cb and Cr about 0 (H.273, 8.3)."""
-    parts = []
-    for number, samples in enumerate(planes(frame)):
-        offset, span = _quantised(layout, number, range_)
-        parts.append((samples.astype(np.float32) - np.float32(offset)) / np.float32(span))
-    return parts
-
-
-def _encoded(
-    like: av.VideoFrame | None, parts: Sequence[Signal], video: VideoFormat, tags: ColourTags
-) -> av.VideoFrame:
-    layout = layout_of(video.pix_fmt)
-    frame = _empty(video)
-    for number, (signal, samples) in enumerate(zip(parts, planes(frame), strict=True)):
-        offset, span = _quantised(layout, number, tags.range)
-        samples[:] = _rounded(signal, offset, span, (1 << layout.bits) - 1)
-    return _tagged(_repacked(frame, video.pix_fmt), like, tags)
-
-
-def _rounded(signal: Signal, offset: float, span: float, top: int) -> Signal:
-    values = signal * np.float32(span)
-    values += np.float32(offset)
-    np.rint(values, out=values)
-    return np.clip(values, 0, top, out=values)
-
-
-def _quantised(layout: Layout, number: int, range_: str | None) -> tuple[float, float]:
-    """The code of zero and the codes from 0 to 1, of the component `number` (H.273, 8.3)."""
-    top = (1 << layout.bits) - 1
-    unit = 1 << (layout.bits - 8)
-    chroma = layout.kind == "yuv" and number in {1, 2}
-    full = range_ != "tv" or layout.kind == "rgb" or (number > 0 and not chroma)
-    if chroma:
-        return 128 * unit, top if full else 224 * unit
-    return (0, top) if full else (16 * unit, 219 * unit)
+    return tagged(repacked(result, target.pix_fmt), frame, there)
 
 
 def _to_rgb(parts: list[Signal], layout: Layout, tags: ColourTags) -> Signal:
@@ -375,7 +282,7 @@ def _resited(
     luma, *chroma = planes(source)
     luma[:] = 0
     for signal, samples in zip(parts[1:], chroma, strict=True):
-        samples[:] = _rounded(signal, 0.5 * top, top, top)
+        samples[:] = rounded(signal, 0.5 * top, top, top)
     wanted = at_depth(goal.subsampling, bits)
     places = (here.chroma_location or "left", there.chroma_location or "left")
     result = _scale(source, width, height, wanted, "bicubic", places)
@@ -422,24 +329,3 @@ def _scale(
     finally:
         frame.colorspace, frame.color_range = tags
         frame.pts = pts
-
-
-def _tagged(frame: av.VideoFrame, like: av.VideoFrame | None, colour: ColourTags) -> av.VideoFrame:
-    frame.colorspace = _code("Colorspace", colour.matrix, 2)
-    frame.color_range = _code("ColorRange", colour.range, 0)
-    frame.color_primaries = _code("ColorPrimaries", colour.primaries, 2)
-    frame.color_trc = _code("ColorTrc", colour.transfer, 2)
-    if like is not None:
-        frame.pts, frame.duration = like.pts, like.duration
-        if like.time_base is not None:
-            frame.time_base = like.time_base
-    return frame
-
-
-def _name(kind: str, code: int, unspecified: int) -> str | None:
-    return None if code == unspecified else LIBAV_NAMES[kind].get(int(code), str(int(code)))
-
-
-def _code(kind: str, name: str | None, unspecified: int) -> int:
-    codes = {known: number for number, known in LIBAV_NAMES[kind].items()}
-    return unspecified if name is None else codes[name] if name in codes else int(name)

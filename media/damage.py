@@ -26,12 +26,14 @@ _LATE_STREAM = re.compile(r"New (\w+) stream with index (\d+)")
 class Damage:
     """What a pass over a film met: how many frames were given, hidden by edit lists, or missing.
 
-    `gaps` holds what did not decode: {"frame": that would have come next, "time": s or None, "what"}.
+    `gaps` holds what did not decode: {"frame": that would have come next, "time": s or None, "what"};
+    `outside` counts samples of floating point that were cut off at 0 or 1.
     """
 
     frames: int = 0
     hidden: int = 0
     missing: int = 0
+    outside: int = 0
     gaps: list[dict[str, str | int | float | None]] = field(default_factory=list)
 
     def note(self, path: Path, info: MediaInfo, what: str, pts: int | None = None) -> bool:

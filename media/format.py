@@ -45,6 +45,11 @@ class TakeFormat:
     level: int = 3
     slices: int = 4
 
+    @classmethod
+    def of(cls, video: VideoFormat) -> "TakeFormat":
+        """Return the format of takes for such pictures; tiny ones have no four slices to code."""
+        return cls(video, slices=4 if min(video.width, video.height) >= 16 else 1)
+
     def to_json(self) -> dict[str, Any]:
         """Return the format as plain data, the same for equal formats (it is part of a spec)."""
         data = asdict(self)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import av
 import av.error
+from av.codec.context import Flags
 
 from media.damage import Damage, check_whole, late_stream
 from media.ffmpeg import Complaints
@@ -26,6 +27,7 @@ from media.index import (
 )
 from media.marks import MarksWriter, marks_of
 from media.probe import MediaInfo, Reel, open_media
+from media.samples import sixteen_bits, sixteen_bits_of
 from media.structure import Ffv1Check
 from restar.errors import DamagedMediaError, MediaError, UsageError
 from restar.timeline import FrameRange
@@ -64,7 +66,10 @@ def index_film(
         part = info if reel.info is None else replace(reel.info, tolerant=info.tolerant)
         last_end = Fraction(0)
         with Complaints(() if info.images else (reel.path,)) as complaints:
-            for frame in _images(info) if info.images else _decode_reel(reel, part, None, damage):
+            frames = (
+                _images(info, 0, damage) if info.images else _decode_reel(reel, part, None, damage)
+            )
+            for frame in frames:
                 if frame.is_corrupt and damage.note(path, info, "is damaged", frame.pts):
                     continue
                 shape = (frame.width, frame.height, frame.format.name)
@@ -183,10 +188,15 @@ def _decode_reel(
         stream.thread_type = "SLICE" if info.tolerant else "AUTO"
         # A decoder that hides damage would give made-up pictures: let it say so instead.
         stream.codec_context.options = {"err_detect": "explode"}
+        # Else libav cuts off fewer columns on the left than the film says, for the sake of alignment.
+        stream.codec_context.flags |= Flags.unaligned
         if seek is not None:
             container.seek(seek - reel.shift, stream=stream, backward=True)
         packets = container.demux(stream)
         ffv1 = Ffv1Check() if info.video.codec == "ffv1" and check else None
+        # AVI has no PTS; what libav takes for them goes wrong where B-frames are packed (Xvid).
+        guessed = container.format.name == "avi" and info.video.codec == "mpeg4"
+        shape: Fraction | None = None
         while True:
             try:
                 packet = next(packets, None)
@@ -197,6 +207,8 @@ def _decode_reel(
                 raise late_stream(reel.path, "a stream") from None
             if packet is None:
                 return
+            if not packet.size and packet.pts is not None:
+                continue  # Theora's way to show the frame before for longer; a decoder takes none
             damage.hidden += packet.is_discard
             if ffv1 is not None and packet.size:
                 wrong = ffv1.why_not(bytes(packet), packet.is_keyframe)
@@ -209,13 +221,27 @@ def _decode_reel(
             except av.error.FFmpegError as error:
                 damage.note(reel.path, info, f"does not decode ({error.strerror})", packet.pts)
                 continue
+            shape = _same_shape(reel, stream, shape, damage.frames) if frames and check else shape
             for frame in frames:
-                if frame.pts is not None:
-                    frame.pts += reel.shift
+                pts = frame.dts if guessed else frame.pts
+                frame.pts = None if pts is None else pts + reel.shift
                 yield frame
 
 
-def _images(info: MediaInfo, start: int = 0) -> Iterator[av.VideoFrame]:
+def _same_shape(reel: Reel, stream: av.VideoStream, was: Fraction | None, count: int) -> Fraction:
+    """The shape of a stream's pixels, which a master can only say once."""
+    now = stream.codec_context.sample_aspect_ratio or Fraction(1)
+    if was not in {None, now}:
+        raise MediaError(
+            f"{reel.path}: its pixels change their shape from {was} to {now} near frame {count}; cut "
+            "it there into films of one shape each"
+        )
+    return now
+
+
+def _images(
+    info: MediaInfo, start: int = 0, damage: Damage | None = None
+) -> Iterator[av.VideoFrame]:
     """Yield one frame for each image, at its number in units of the film's rate."""
     for number, image in enumerate(info.images[start:], start=start):
         with open_media(image) as container:
@@ -225,8 +251,21 @@ def _images(info: MediaInfo, start: int = 0) -> Iterator[av.VideoFrame]:
                 raise DamagedMediaError(f"{image}: does not decode ({error.strerror})") from None
         if frame is None:
             raise DamagedMediaError(f"{image}: holds no picture")
+        if info.rounded_from:
+            frame, outside = _rounded(image, frame)
+            if damage is not None:
+                damage.outside += outside
         frame.pts, frame.time_base, frame.duration = number, info.video.time_base, 1
         yield frame
+
+
+def _rounded(image: Path, frame: av.VideoFrame) -> tuple[av.VideoFrame, int]:
+    if sixteen_bits_of(frame.format.name) is None:
+        return frame, 0
+    try:
+        return sixteen_bits(frame)
+    except MediaError as error:
+        raise MediaError(f"{image}: {error}") from None
 
 
 def _decode_from(

@@ -8,8 +8,7 @@ import hashlib
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import av
 import av.error
@@ -17,6 +16,7 @@ import numpy as np
 from av.filter import Graph
 from numpy.typing import NDArray
 
+from media.staged import Staged
 from restar.errors import MediaError
 
 __all__ = [
@@ -86,7 +86,7 @@ class FrameIndex:
         return int(keys[-1]) if len(keys) else 0
 
 
-class IndexWriter:
+class IndexWriter(Staged):
     """Writes a FrameIndex frame by frame, in bounded memory.
 
     A frame without a PTS (AVI, program and raw streams have such) is one nominal duration after the
@@ -106,17 +106,9 @@ class IndexWriter:
         self._step = max(1, step)
         self._fields = _FieldFlags()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _end(self, *, well: bool) -> None:
         self._raw.close()
-        if kind is None:
+        if well:
             self._write_npy()
         self._raw_path.unlink(missing_ok=True)
 
@@ -199,7 +191,7 @@ class _FieldFlags:
 def frame_md5(frame: av.VideoFrame) -> bytes:
     """Return the MD5 (16 bytes) of a frame's pixels without padding, as ffmpeg's framemd5 does.
 
-    A byte that means nothing (the fourth of bgr0) counts as 0, which is how FFV1 gives it back.
+    Bits that a pixel format gives no meaning (the fourth byte of bgr0) count as 0.
     """
     digest = hashlib.md5(usedforsecurity=False)
     if frame.format.name == "pal8":  # indices, then the 256 colours themselves
@@ -208,20 +200,30 @@ def frame_md5(frame: av.VideoFrame) -> bytes:
         return digest.digest()
     for number, plane in enumerate(frame.planes):
         row_bytes = _row_bytes(frame.format, number, plane.width, len(frame.planes))
-        _add_plane(digest, plane, row_bytes, _MEANINGLESS.get(frame.format.name))
+        _add_plane(digest, plane, row_bytes, _MEANT.get(frame.format.name))
     return digest.digest()
 
 
-def _add_plane(digest: Any, plane: Any, row_bytes: int, meaningless: int | None = None) -> None:
+def _add_plane(
+    digest: Any, plane: Any, row_bytes: int, meant: tuple[str, int] | None = None
+) -> None:
     rows = np.frombuffer(memoryview(plane), np.uint8).reshape(-1, plane.line_size)
-    pixels = rows[: plane.height, :row_bytes]
-    if meaningless is not None:
-        pixels = pixels.copy()
-        pixels[:, meaningless::4] = 0
-    digest.update(np.ascontiguousarray(pixels).data)
+    pixels = np.ascontiguousarray(rows[: plane.height, :row_bytes])
+    if meant is not None:
+        words = pixels.view(meant[0])
+        pixels = words & words.dtype.type(meant[1])
+    digest.update(pixels.data)
 
 
-_MEANINGLESS = {"bgr0": 3, "rgb0": 3, "0rgb": 0, "0bgr": 0}
+# Pixel formats with bits that mean nothing: how to read their words, and the bits that do.
+_MEANT = {
+    **dict.fromkeys(("bgr0", "rgb0", "vuyx"), ("<u4", 0x00FFFFFF)),
+    **dict.fromkeys(("0rgb", "0bgr"), ("<u4", 0xFFFFFF00)),
+    **dict.fromkeys(("rgb555le", "bgr555le"), ("<u2", 0x7FFF)),
+    **dict.fromkeys(("x2rgb10le", "x2bgr10le", "xv30le"), ("<u4", 0x3FFFFFFF)),
+    "v30xle": ("<u4", 0xFFFFFFFC),
+    **dict.fromkeys(("xv36le", "xv36be", "xv48le", "xv48be"), ("<u8", 0x0000FFFFFFFFFFFF)),
+}
 
 
 def _row_bytes(pix_fmt: av.VideoFormat, number: int, width: int, planes: int) -> int:

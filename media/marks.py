@@ -12,10 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Self
+from typing import IO, Any
 
 import av
+from av.sidedata.sidedata import SideDataContainer
+
+from media.staged import Staged
 
 __all__ = [
     "ContentLight",
@@ -120,14 +122,16 @@ def marks_of(frame: av.VideoFrame) -> Marks:
     "UNREADABLE" stands for data of a kind newer than PyAV (such as EXIF), which can't be read.
     """
     try:
-        sides: Any = frame.side_data  # PyAV's stubs take it for a mapping by name
+        # Not `frame.side_data`: a frame that was asked for it holds itself, and hundreds of frames
+        # would wait for the garbage collector with all their pixels.
+        sides = SideDataContainer(frame)  # type: ignore[call-arg]
     except ValueError:  # of a kind that PyAV has no name for, and then it gives none of them
         return {"UNREADABLE": b""}
     kept = [one for one in sides if one.type.name not in _NOT_OF_THE_FILM]
     return {one.type.name: bytes(one) for one in kept}
 
 
-class MarksWriter:
+class MarksWriter(Staged):
     """Writes the changes of marks from frame to frame, in bounded memory."""
 
     def __init__(self, path: Path) -> None:
@@ -137,15 +141,7 @@ class MarksWriter:
         self._frame = 0
         self._tell({"restar": "marks", "version": 1, "of": "side data of frames, by libav's names"})
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _end(self, *, well: bool) -> None:
         self._file.close()
 
     def add(self, marks: Marks) -> None:

@@ -11,7 +11,7 @@ import math
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -21,6 +21,7 @@ import av.error
 
 from media import ffmpeg
 from media.attach import Attachment, extract, sidecar_of, write_sidecar
+from media.captions import CAPTION_FILES, write_captions
 from media.format import TakeFormat
 from media.frames import FrameIndex
 from media.marks import TrackMarks, track_marks
@@ -29,6 +30,7 @@ from media.payload import subtitle_text
 from media.pipe import PicturePipe
 from media.probe import MediaInfo, open_media
 from media.streams import Carried, Container, plan_streams
+from media.tags import MADE_AT
 from media.take import VideoPacket, take_packets
 from restar.errors import MediaError, StoreError
 from restar.hashing import canonical_json
@@ -92,13 +94,15 @@ def write_master(plan: MasterPlan, target: Path) -> tuple[Carried, ...]:
 def own_attachments(
     info: MediaInfo, index: FrameIndex, marks: Path | None, folder: Path
 ) -> list[Attachment]:
-    """Write into `folder` what every master gets: the film's probe, its marks and its exact times."""
+    """Write into `folder` what every master gets: the film's probe, marks, captions, exact times."""
     source, timeline = folder / "source.json", folder / "timeline.json"
     source.write_text(canonical_json(info.to_json()) + "\n", encoding="utf-8")
     _write_timeline(index, timeline)
     files = [Attachment(source, "restar-source.json", _JSON)]
     if marks is not None:
         files.append(Attachment(marks, "restar-marks.jsonl", _LINES))
+        captions = write_captions(info, index, marks, folder)
+        files += [Attachment(path, path.name, CAPTION_FILES[path.name]) for path in captions]
     return [*files, Attachment(timeline, "restar-timeline.json", _JSON)]
 
 
@@ -142,6 +146,7 @@ def master_arguments(
         "-copyts", "-f", "matroska", "-i", "pipe:0",
         *(part for one in inputs for part in (*_shift_arguments(plan), *one)),
         *maps, *codecs, *_shape_arguments(plan), *_colour_arguments(plan.take_format),
+        *_made_at(plan, info.metadata), *_made_at(plan, info.video.metadata, ":s:0"),
         "-metadata:s:0", "ENCODER=restar, FFV1 level 3",
         *(part for key, value in tags.items() for part in ("-metadata", f"{key}={value}")),
         *_container_arguments(plan, files, len(tracks)),
@@ -175,9 +180,18 @@ def _track_arguments(plan: MasterPlan, one: Carried, out: int) -> list[str]:
         arguments += [f"-map_metadata:s:{out}", f"1:s:{stream.number}"]
     if stream.kind != "attachment":
         arguments += [f"-disposition:{out}", "+".join(stream.disposition) or "0"]
+    arguments += _made_at(plan, stream.metadata, f":s:{out}")
     if stream.channels > 2:  # Matroska counts channels and does not name them
         arguments += [f"-metadata:s:{out}", f"CHANNEL_LAYOUT={stream.layout}"]
     return arguments
+
+
+def _made_at(plan: MasterPlan, tags: Mapping[str, str], where: str = "") -> list[str]:
+    """When a film or stream was made, under Matroska's own name: its tracks have no creation time."""
+    known = {key.lower(): value for key, value in tags.items()}
+    if plan.container != "matroska" or "creation_time" not in known or MADE_AT in known:
+        return []
+    return [f"-metadata{where}", f"{MADE_AT.upper()}={known['creation_time']}"]
 
 
 def _write_text(plan: MasterPlan, one: Carried, folder: Path) -> Path:
@@ -255,7 +269,7 @@ def _feed(plan: MasterPlan, process: subprocess.Popen[bytes]) -> None:
             raise MediaError(f"the takes hold more frames than the film's {index.count}")
         time = rescale(index.pts(frame), index.time_base, unit)
         duration = rescale(index.duration(frame), index.time_base, unit)
-        pipe.write(bytes(packet), time + shift, duration)
+        pipe.write(memoryview(packet), time + shift, duration)
     if frame + 1 != index.count:
         raise MediaError(f"the takes hold {frame + 1} frames, the film {index.count}")
     process.stdin.close()

@@ -22,13 +22,15 @@ from math import ceil
 from pathlib import Path
 from typing import Any, Literal
 
+import av
+import av.error
 from av.packet import Packet
 from av.stream import Stream
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from media import ffmpeg
-from media.convert import format_of
 from media.probe import Chapter, MediaInfo, Reel, StreamInfo, open_media, probe
+from media.samples import format_of, sixteen_bits_of
 from restar.errors import MediaError, UsageError
 from restar.film import Identifiers
 
@@ -38,6 +40,7 @@ __all__ = [
     "film_files",
     "film_packets",
     "first_files",
+    "float_error",
     "probe_film",
 ]
 
@@ -114,16 +117,35 @@ def film_files(path: Path) -> FilmFiles:
     if path.suffix.lower() == ".toml" and path.is_file():
         return _read_manifest(path)
     if path.suffix.lower() == ".exr":
-        raise MediaError(_EXR.format(path))
+        raise MediaError(
+            f"{path}: is one image; give its folder, or a manifest with images and rate"
+        )
     return FilmFiles("file", (path,))
 
 
-def probe_film(path: Path) -> MediaInfo:
-    """Return what a film holds, whichever way it lies on disk (`media.probe.probe` for one file)."""
+def probe_film(path: Path, *, rounding: bool = False) -> MediaInfo:
+    """Return what a film holds, whichever way it lies on disk (`media.probe.probe` for one file).
+
+    Images of floating point are refused, or with `rounding` read as 16-bit integers.
+    """
     files = film_files(path)
     if files.kind == "file":
         return probe(path)
-    return _probe_reels(path, files) if files.kind == "reels" else _probe_images(path, files)
+    if files.kind == "reels":
+        return _probe_reels(path, files)
+    info = _probe_images(path, files)
+    if info.rounded_from and not rounding:
+        raise float_error(path)
+    return info
+
+
+def float_error(path: Path) -> MediaError:
+    """Return the error for images of floating point that nobody asked to round."""
+    return MediaError(
+        f"{path}: holds floating point, which FFV1 can't; have it rounded to 16 bits by "
+        'restore.pixel_format = "gbrp16le" in the recipe, which is not lossless, or convert it with a '
+        "transfer that you choose; keep the original"
+    )
 
 
 def film_packets(
@@ -208,8 +230,6 @@ def _folder(folder: Path, pattern: str | None) -> FilmFiles:
             f"{folder}: holds no images{f' {pattern}' if pattern else ''}; give a video file, a folder "
             "of numbered images, or a manifest (.toml) that lists reels"
         )
-    if any(p.suffix.lower() == ".exr" for p in images):
-        raise MediaError(_EXR.format(folder))
     kinds = {(_NUMBER.sub("#", p.stem), p.suffix.lower()) for p in images}
     if len(kinds) > 1:
         shown = ", ".join(sorted(f"{stem}{suffix}" for stem, suffix in kinds)[:3])
@@ -237,12 +257,6 @@ def _in_order(folder: Path, images: Sequence[Path]) -> tuple[Path, ...]:
             f"{folder}: image {missing} is missing; put it back, or number without gaps"
         )
     return tuple(numbered[number] for number in order)
-
-
-_EXR = (
-    "{}: OpenEXR holds floating point, which FFV1 can't; convert it to 16-bit TIFF or DPX with a "
-    "transfer that you choose, and keep the original"
-)
 
 
 def _probe_reels(path: Path, files: FilmFiles) -> MediaInfo:
@@ -300,7 +314,10 @@ def _extent(path: Path, info: MediaInfo) -> tuple[Fraction, Fraction]:
 
 def _probe_images(path: Path, files: FilmFiles) -> MediaInfo:
     with open_media(files.pictures[0]) as container:
-        frame = next(container.decode(video=0), None)
+        try:
+            frame = next(container.decode(video=0), None)
+        except av.error.FFmpegError as error:
+            raise MediaError(f"{files.pictures[0]}: does not decode ({error.strerror})") from None
         stream = container.streams.video[0]
         if frame is None:
             raise MediaError(f"{files.pictures[0]}: holds no picture")
@@ -308,6 +325,9 @@ def _probe_images(path: Path, files: FilmFiles) -> MediaInfo:
             stream.codec_context.framerate if files.pictures[0].suffix.lower() == ".dpx" else None
         )
         video = replace(format_of(frame), sar=stream.codec_context.sample_aspect_ratio or None)
+        rounded = sixteen_bits_of(video.pix_fmt)
+        rounded_from = video.pix_fmt if rounded else ""
+        video = replace(video, pix_fmt=rounded or video.pix_fmt)
         codec = stream.codec_context.name
     rate = files.rate or (said if said and 1 <= said <= 1000 else None)
     if rate is None:
@@ -330,6 +350,7 @@ def _probe_images(path: Path, files: FilmFiles) -> MediaInfo:
     return MediaInfo(
         container="images", size=files.size, streams=tuple(streams), chapters=(),
         metadata=metadata, picture=0, images=files.pictures, sounds=files.sounds,
+        rounded_from=rounded_from,
     )  # fmt: skip
 
 

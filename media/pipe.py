@@ -52,17 +52,27 @@ class PicturePipe:
             track.append((0x23E383, _uint(round(10**9 / rate))))
         self.out.write(element(0x1654AE6B, element(0xAE, _joined(track))))
 
-    def write(self, packet: bytes, time: int, duration: int) -> None:
-        """Write a packet that is shown `time` units after the start, for `duration` units."""
-        block = element(0xA1, b"\x81\x00\x00\x00" + packet)
-        if duration > 0:
-            block += element(0x9B, _uint(duration))
-        self.out.write(element(0x1F43B675, element(0xE7, _uint(time)) + element(0xA0, block)))
+    def write(self, packet: memoryview, time: int, duration: int) -> None:
+        """Write a packet that is shown `time` units after the start, for `duration` units.
+
+        The packet itself, often a megabyte, is written from where it lies.
+        """
+        length = element(0x9B, _uint(duration)) if duration > 0 else b""
+        block = _head(0xA1, 4 + len(packet)) + b"\x81\x00\x00\x00"
+        rest = len(block) + len(packet) + len(length)
+        begin = element(0xE7, _uint(time)) + _head(0xA0, rest)
+        self.out.write(_head(0x1F43B675, len(begin) + rest) + begin + block)
+        self.out.write(packet)
+        self.out.write(length)
 
 
 def element(number: int, data: bytes) -> bytes:
     """Return an EBML element: its id, the size of its data in eight bytes, the data."""
-    return _id(number) + struct.pack(">Q", len(data) | 1 << 56) + data
+    return _head(number, len(data)) + data
+
+
+def _head(number: int, size: int) -> bytes:
+    return _id(number) + struct.pack(">Q", size | 1 << 56)
 
 
 def _video(

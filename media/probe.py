@@ -79,7 +79,8 @@ class Reel:
 class MediaInfo:
     """A probed film: a file, or `reels` in order, or `images` with `sounds` (files beside them).
 
-    `tolerant` says that what does not decode is left out.
+    `tolerant` says that what does not decode is left out; `rounded_from` is the floating-point pixel
+    format of images that are read as 16-bit integers.
     """
 
     container: str
@@ -92,6 +93,7 @@ class MediaInfo:
     images: tuple[Path, ...] = ()
     sounds: tuple[Path, ...] = ()
     tolerant: bool = False
+    rounded_from: str = ""
 
     @property
     def video(self) -> StreamInfo:
@@ -118,6 +120,8 @@ class MediaInfo:
         }
         found = {**asdict(bare), **parts}
         del found["tolerant"]  # how it is read, not what it is
+        if not self.rounded_from:
+            del found["rounded_from"]
         return found
 
 

@@ -14,7 +14,7 @@ from media.pixfmt import full_range
 from media.probe import MediaInfo, StreamInfo
 from media.streams import Carried, Container
 
-__all__ = ["Check", "check", "tag_checks"]
+__all__ = ["MADE_AT", "Check", "check", "tag_checks"]
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,15 @@ def _picture_tags(here: VideoFormat, there: VideoFormat, container: Container) -
             getattr(there.colour, name) or "unspecified",
         )
     ranges = [full_range(v.pix_fmt, v.colour.range) or "unspecified" for v in (here, there)]
-    if container == "mov" and ranges[1] == "unspecified" and ranges[0] == assumed(there).range:
+    if container == "mov" and ranges[1] == "unspecified" and ranges[0] == _untold_range(there):
         yield Check("colour range", ranges[0], "unspecified, which means the same in MOV", True)
     else:
         yield check("colour range", *ranges)
+
+
+def _untold_range(video: VideoFormat) -> str | None:
+    """The range of pictures that say none; gray with alpha, which is never converted, is gray."""
+    return "pc" if video.pix_fmt == "ya8" else assumed(video).range
 
 
 def _named(
@@ -80,11 +85,16 @@ def _named(
         name = key.lower()
         if name in _OF_THE_CONTAINER or name.startswith("_statistics"):
             continue
-        if name not in found and container == "mov":
+        made = [found.get(MADE_AT), *found.get(name, "").split(";")]  # MOV may say it twice
+        if name == "creation_time" and value in made:
+            yield check(f"{what} {key}", value, value)
+        elif name not in found and container == "mov":
             yield Check(f"{what} {key}", value, "in the sidecar", True)
         else:
             yield check(f"{what} {key}", value, found.get(name, "missing"))
 
+
+MADE_AT = "date_encoded"  # Matroska's tag for what MP4 calls creation_time
 
 # Written by a container itself about itself, and what is compared under another name.
 _OF_THE_CONTAINER = frozenset({

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Self, TypeAlias
+from typing import TypeAlias
 
 import av
 import av.error
@@ -22,6 +21,7 @@ from media.convert import to_format
 from media.format import TakeFormat
 from media.frames import frame_md5
 from media.probe import LIBAV_NAMES, open_media
+from media.staged import Staged
 from restar.errors import MediaError, StoreError, VerificationError
 
 __all__ = ["TakeWriter", "VideoPacket", "WrittenTake", "take_packets"]
@@ -38,7 +38,7 @@ class WrittenTake:
     md5s: bytes
 
 
-class TakeWriter:
+class TakeWriter(Staged):
     """Encodes frames to a take file; on an error inside the block the file is removed."""
 
     def __init__(self, path: Path, take_format: TakeFormat, rate: Fraction, threads: int = 0):
@@ -55,24 +55,19 @@ class TakeWriter:
         self._stream = _ffv1_stream(self._container, take_format, rate, threads)
         self._open = True
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _end(self, *, well: bool) -> None:
         if self._open:
             self._container.close()
-        if kind is not None:
+        if not well:
             self.path.unlink(missing_ok=True)
 
-    def write(self, frame: av.VideoFrame) -> None:
-        """Encode the next frame, converted to the take's format where it has another."""
+    def write(self, frame: av.VideoFrame, md5: bytes | None = None) -> None:
+        """Encode the next frame, converted to the take's format where it has another.
+
+        `md5` is that of the frame where it was computed already; a wrong one is found at assembly.
+        """
         picture = to_format(frame, self._format.video)
-        self._md5s += frame_md5(picture)
+        self._md5s += frame_md5(picture) if md5 is None or picture is not frame else md5
         picture.pts = len(self._md5s) // 16 - 1
         picture.time_base = self._time_base
         self._mux(picture)

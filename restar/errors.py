@@ -3,6 +3,7 @@
     RestarError                 exit status 1: the work could not be done
     +-- UsageError              2: the command line or an argument makes no sense
     |   +-- RecipeError         2: a recipe, or a setting of a step, is not valid
+    |   +-- OutdatedError       2: somebody decided otherwise since the caller looked
     +-- MediaError              3: a film can't be read, or can't be carried without loss
     |   +-- DamagedMediaError   3: a film ends early or holds frames that don't decode
     |   +-- NoSourceError       3: a film's file is not where it was, perhaps on this host only
@@ -31,6 +32,7 @@ __all__ = [
     "MediaError",
     "NoSourceError",
     "NotFiniteError",
+    "OutdatedError",
     "PluginError",
     "RecipeError",
     "RestarError",
@@ -55,6 +57,10 @@ class UsageError(RestarError):
 
 class RecipeError(UsageError):
     """A recipe, or a setting of one of its steps, is not valid."""
+
+
+class OutdatedError(UsageError):
+    """A decision rests on what is no longer so: somebody decided otherwise in the meantime."""
 
 
 class MediaError(RestarError):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Protocol
 
-__all__ = ["Advance", "Listener", "listening", "track"]
+__all__ = ["Advance", "Listener", "listening", "listening_too", "track"]
 
 Advance = Callable[[int], None]
 
@@ -33,6 +33,36 @@ def listening(listener: Listener) -> Iterator[None]:
         yield
     finally:
         _listener.reset(token)
+
+
+@contextmanager
+def listening_too(listener: Listener) -> Iterator[None]:
+    """Send progress to `listener` inside the block, besides whoever listens already."""
+    before = _listener.get()
+    with listening(listener if before is None else _Both(before, listener)):
+        yield
+
+
+class _Both:
+    """Two listeners as one."""
+
+    def __init__(self, *listeners: Listener) -> None:
+        self._listeners = listeners
+        self._told: dict[Advance, list[Advance]] = {}
+
+    def begin(self, text: str, unit: str, total: int | None) -> Advance:
+        told = [one.begin(text, unit, total) for one in self._listeners]
+
+        def advance(count: int) -> None:
+            for one in told:
+                one(count)
+
+        self._told[advance] = told
+        return advance
+
+    def end(self, advance: Advance) -> None:
+        for listener, told in zip(self._listeners, self._told.pop(advance), strict=True):
+            listener.end(told)
 
 
 @contextmanager

@@ -13,8 +13,11 @@ from restar.errors import UsageError
 
 __all__ = [
     "FrameRange",
+    "can_drop",
+    "drop_timecode",
     "format_scenes",
     "parse_scenes",
+    "parse_timecode",
     "rescale",
     "timecode",
 ]
@@ -59,6 +62,45 @@ def timecode(frame: int, rate: Fraction) -> str:
     return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}:{frames:02}"
 
 
+def drop_timecode(frame: int, rate: Fraction) -> str:
+    """Return a drop-frame HH:MM:SS;FF for a frame number (SMPTE ST 12-1); `rate` is 29.97 or 59.94.
+
+    Two numbers (four at 59.94) are left out each minute, but not each tenth, so that it keeps the clock.
+    """
+    base = round(rate)
+    dropped = base // 15
+    tens, rest = divmod(frame, 600 * base - 9 * dropped)
+    minutes = max(0, rest - base * 60) // (60 * base - dropped) + (rest >= base * 60)
+    shown = frame + 9 * dropped * tens + dropped * min(minutes, 9)
+    head, _, frames = timecode(shown, Fraction(base)).rpartition(":")
+    return f"{head};{frames}"
+
+
+def can_drop(rate: Fraction) -> bool:
+    """Whether timecode at a rate may be drop-frame: 30000/1001 and 60000/1001."""
+    return rate in (Fraction(30000, 1001), Fraction(60000, 1001))
+
+
+def parse_timecode(text: str, rate: Fraction) -> int:
+    """Return the frame number of a timecode at `rate`; ";" or "." before the frames is drop-frame.
+
+    Raises UsageError for what is no timecode of that rate.
+    """
+    found = _TIMECODE.fullmatch(text.strip())
+    base = max(1, round(rate))
+    drop = found is not None and found[4] in ";." and can_drop(rate)
+    if found is None:
+        raise UsageError(f"'{text}' is not a timecode: write it like 01:00:00:00")
+    hours, minutes, seconds, frames = (int(found[n]) for n in (1, 2, 3, 5))
+    dropped = base // 15 if drop else 0
+    skipped = drop and minutes % 10 and not seconds and frames < dropped
+    if hours > 23 or minutes > 59 or seconds > 59 or frames >= base or skipped:
+        raise UsageError(f"'{text}' is not a timecode at {float(rate):.6g} frames a second")
+    total = 60 * hours + minutes
+    return (60 * total + seconds) * base + frames - dropped * (total - total // 10)
+
+
+_TIMECODE = re.compile(r"(\d{2}):(\d{2}):(\d{2})([:;.])(\d{2,3})")
 _SCENES = re.compile(r"\d{1,9}(-\d{1,9})?(,\d{1,9}(-\d{1,9})?)*")
 
 

@@ -7,6 +7,8 @@ prompt and the frames, so that the same spec gives the same bytes.
 A restorer that does not listen to text says so by `uses_prompt = False`: then nobody captions for it
 with a heavy model, and no caption is in its spec. One that does may have `prompt_template(step)` (the
 template on its model's card, with {caption}, {facts}, {condition}) and `count_tokens(text)`.
+One that gives on the very frames that came in, and writes into none, says `passes_on = True`: their
+checksums are not computed a second time.
 Two methods are optional: `needs` (see Needing), and `release()`, which lets go of a model that is held
 outside of Python's reach when its agent has been idle, or needs the memory for another.
 """
@@ -23,7 +25,7 @@ from restar.plugins import load_plugin
 from restar.spec import ResolvedStep
 from restar.timeline import FrameRange
 
-__all__ = ["Needing", "Restorer", "StepContext", "needs_of", "restorer"]
+__all__ = ["Needing", "Restorer", "StepContext", "needs_of", "passes_on", "restorer"]
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,11 @@ class Needing(Protocol):
 def needs_of(member: Restorer, step: ResolvedStep, source: VideoFormat) -> Needs:
     """Return what a restorer's step needs of an agent; nothing where it does not say."""
     return member.needs(step, source) if isinstance(member, Needing) else NONE
+
+
+def passes_on(name: str) -> bool:
+    """Whether the restorer of that name gives on the very frames that it gets."""
+    return bool(getattr(load_plugin("restorers", name), "passes_on", False))
 
 
 def restorer(name: str) -> Restorer:

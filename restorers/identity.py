@@ -12,6 +12,7 @@ import av
 
 from media.convert import assumed, full_range, lossless_equivalent, to_format
 from media.format import VideoFormat
+from media.index import frame_md5
 from restar.errors import MediaError, RecipeError
 from restar.spec import ResolvedStep
 from restorers import StepContext
@@ -26,6 +27,7 @@ class Identity:
     algorithm = 1
     needs_progressive = False
     uses_prompt = False
+    passes_on = True
 
     def resolve(self, options: dict[str, Any], source: VideoFormat) -> ResolvedStep:
         """Return the step; raise RecipeError for an option, or a format that can't even be converted."""
@@ -47,6 +49,25 @@ class Identity:
     def restore(
         self, frames: Iterator[av.VideoFrame], context: StepContext
     ) -> Iterator[av.VideoFrame]:
-        """Yield each frame, repacked only where FFV1 needs it."""
-        for frame in frames:
-            yield to_format(frame, context.target)
+        """Yield each frame, repacked only where FFV1 needs it, and shown to come back from that.
+
+        Raises MediaError where bits that the pixel format calls padding hold something.
+        """
+        source, target = context.source, context.target
+        repacks = source.pix_fmt != target.pix_fmt == lossless_equivalent(source.pix_fmt)
+        for number, frame in enumerate(frames, start=context.frames.start):
+            picture = to_format(frame, target)
+            if repacks and not _comes_back(frame, picture, source):
+                raise MediaError(
+                    f"frame {number}: pixel format {source.pix_fmt} holds something in bits that have "
+                    f"no meaning there, which {target.pix_fmt} has no place for; name the format that "
+                    "it really is, or convert the film first and keep the original"
+                )
+            yield picture
+
+
+def _comes_back(frame: av.VideoFrame, picture: av.VideoFrame, source: VideoFormat) -> bool:
+    """Whether a frame comes back from the format of the same samples; of a palette, its colours do."""
+    if source.pix_fmt == "pal8":
+        return True
+    return frame_md5(to_format(picture, source)) == frame_md5(frame)

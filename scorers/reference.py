@@ -10,12 +10,15 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from media import ffmpeg
 from restar.errors import MediaError
 from scorers import ScoreSeries, ScoringSession, scorer
 from scorers.pair import Pair
 
-__all__ = ["REFERENCE_SCORERS", "against_reference", "vmaf"]
+__all__ = ["REFERENCE_SCORERS", "against_reference", "change_error", "detail_spectrum", "vmaf"]
 
 REFERENCE_SCORERS = ("psnr-to-source", "ssim-to-source", "warp-error")
 
@@ -40,6 +43,37 @@ def against_reference(
         for session in sessions:
             session.see(pair)
     return {series.name: series for series in (session.finish() for session in sessions)}
+
+
+def change_error(reference: NDArray[np.float32], take: NDArray[np.float32]) -> float:
+    """Return how far a clip's changes from frame to frame are from its reference's: mean, as given.
+
+    Both are (f, h, w, ...); mean |(T_t - T_t-1) - (R_t - R_t-1)|, so grain and flicker that a reference
+    does not have count in full, and motion that is right does not. 0 for a single frame.
+    """
+    if len(take) < 2:
+        return 0.0
+    changes = np.diff(take, axis=0) - np.diff(reference, axis=0)
+    return float(np.abs(changes).mean())
+
+
+def detail_spectrum(lumas: NDArray[np.float32], bands: int = 8) -> NDArray[np.float64]:
+    """Return the mean power of a clip's lumas (f, h, w) in rings of spatial frequency, coarse to fine.
+
+    The rings are of equal width up to the finest frequency of both axes (half a cycle a pixel); a Hann
+    window keeps the frame's edge out. What a model blurs is missing from the fine rings, what it
+    leaves of noise or makes up is too much in them.
+    """
+    height, width = lumas.shape[1:]
+    window = np.hanning(height)[:, None] * np.hanning(width)[None]
+    radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.rfftfreq(width)[None])
+    ring = np.minimum((radius * 2 * bands).astype(int), bands)
+    count = np.bincount(ring.ravel(), minlength=bands + 1)
+    total = np.zeros(bands + 1)
+    for luma in lumas:
+        power = np.square(np.abs(np.fft.rfft2((luma - luma.mean()) * window)))
+        total += np.bincount(ring.ravel(), power.ravel(), bands + 1)
+    return np.asarray((total / np.maximum(count, 1) / len(lumas))[:bands])
 
 
 def vmaf(reference: Path, take: Path) -> list[float]:

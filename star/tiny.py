@@ -27,7 +27,14 @@ from star.schedule import Schedule
 from star.sizes import Sizes
 from star.unet import StarUNet
 
-__all__ = ["PixelNorm", "TinyControlNet", "TinyNetwork", "TinyUNet", "WindowedTransformer"]
+__all__ = [
+    "FrameConv",
+    "PixelNorm",
+    "TinyControlNet",
+    "TinyNetwork",
+    "TinyUNet",
+    "WindowedTransformer",
+]
 
 _WINDOW = 8
 
@@ -79,6 +86,7 @@ class TinyNetwork(nn.Module):
         """Return what the ControlNet says of a hint, the same for every step."""
         last = len(self.alphas) - 1
         t = torch.full((len(hint),), last, device=hint.device)
+        hint = channels_last(hint)
         return self.control(torch.zeros_like(hint), t, text, hint)
 
     def velocity(
@@ -91,7 +99,7 @@ class TinyNetwork(nn.Module):
     ) -> Tensor:
         """Return v, with the ControlNet's advice or without it."""
         scaled = x * self.alphas[t].view(-1, 1, 1, 1, 1).to(x.dtype)
-        seen = torch.cat([scaled, hint.to(x.dtype)], 1)
+        seen = channels_last(torch.cat([scaled, hint.to(x.dtype)], 1))
         residuals, middle = advice or (None, None)
         return self.unet(seen, t, text, residuals, middle)
 
@@ -109,6 +117,26 @@ class PixelNorm(nn.Module):
         last = hidden.movedim(1, -1)
         made = F.layer_norm(last, self.weight.shape, self.weight, self.bias, self.eps)
         return made.movedim(-1, 1)
+
+
+class FrameConv(nn.Conv3d):
+    """A convolution over each position's three neighbouring frames, as products of matrices.
+
+    The same numbers as Conv3d with a kernel of (3, 1, 1), up to rounding; on a CPU several times as
+    fast, since a frame is multiplied as it lies, channels last, and nothing is copied.
+    """
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """Return (b, c, f, h, w) for `hidden` of that shape."""
+        clips, _, frames, height, width = hidden.shape
+        rows = hidden.permute(0, 2, 3, 4, 1).flatten(1, 3)
+        before, same, after = self.weight[..., 0, 0].unbind(-1)
+        made = F.linear(rows, same, self.bias)
+        step = height * width
+        if frames > 1:
+            add_product(made[:, step:], rows[:, :-step], before)
+            add_product(made[:, :-step], rows[:, step:], after)
+        return made.view(clips, frames, height, width, -1).permute(0, 4, 1, 2, 3)
 
 
 class WindowedTransformer(SpatialTransformer):
@@ -131,10 +159,36 @@ def adapt(model: nn.Module, sizes: Sizes) -> None:
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.GroupNorm):
                 setattr(parent, name, PixelNorm(child.num_channels, child.eps))
+            elif isinstance(child, nn.Conv3d):
+                setattr(parent, name, framewise(child))
     for level in list(model.modules()):
         if isinstance(level, MiddleLevel):
             width = sizes.widths[-1]
             level.attentions = nn.ModuleList(windowed(sizes, width) for _ in level.attentions)
+
+
+def add_product(to: Tensor, rows: Tensor, weight: Tensor) -> None:
+    """Add rows (b, n, c) times a weight (d, c) to (b, n, d), in place."""
+    if torch.is_grad_enabled():
+        to += F.linear(rows, weight)
+        return
+    columns = weight.t().to(to.dtype).expand(len(rows), -1, -1)
+    to.baddbmm_(rows.to(to.dtype), columns)
+
+
+def channels_last(clip: Tensor) -> Tensor:
+    """Return a clip (b, c, f, h, w) laid out so that a position's channels are neighbours in memory.
+
+    Norms, linear layers and convolutions over frames then read it as it lies.
+    """
+    return clip.movedim(1, -1).contiguous().movedim(-1, 1)
+
+
+def framewise(conv: nn.Conv3d) -> FrameConv:
+    """Return the same convolution, with the same weights, as a FrameConv."""
+    made = FrameConv(conv.in_channels, conv.out_channels, (3, 1, 1), padding=(1, 0, 0))
+    made.weight, made.bias = conv.weight, conv.bias
+    return made
 
 
 def windowed(sizes: Sizes, width: int) -> WindowedTransformer:

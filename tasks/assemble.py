@@ -1,8 +1,9 @@
 """Assembly: the selected takes become a master, proven against them before it gets its name.
 
-The source is hashed again (its sound is copied from it), the takes are hashed again, the finished file
-is decoded again and every frame held against the checksum that its take was made with. Until all that
-holds there is only a hidden temporary file beside the place where the master is to be.
+The source is hashed again (its sound is copied from it), and so are the takes, but those that this very
+process hashed when it made them and that nobody touched since. The finished file is decoded again and
+every frame held against the checksum that its take was made with. Until all that holds there is only a
+hidden temporary file beside the place where the master is to be.
 """
 
 import hashlib
@@ -146,7 +147,7 @@ def _source_is_whole(film: OpenFilm) -> None:
 def _whole_takes(house: House, selected: Sequence[SelectedTake]) -> list[Path]:
     total = sum(one.take.bytes for one in selected)
     with track("checking takes", "bytes", total) as advance:
-        return [house.store.verify(one.take.sha256, advance) for one in selected]
+        return [house.store.verify(one.take.sha256, advance, own=True) for one in selected]
 
 
 def _verify(
@@ -161,7 +162,7 @@ def _verify(
 
     def expected() -> Iterator[tuple[Fraction, bytes]]:
         for one in selected:
-            md5s = house.store.verify(one.take.checksums_sha256).read_bytes()
+            md5s = house.store.verify(one.take.checksums_sha256, own=True).read_bytes()
             if len(md5s) != 16 * (one.scene.end - one.scene.start):
                 raise VerificationError(f"scene {one.scene.number}: its take has a wrong length")
             for number in range(one.scene.start, one.scene.end):

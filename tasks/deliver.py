@@ -7,11 +7,13 @@ from pathlib import Path
 
 from catalog.models import MasterRow, RestorationRow
 from media.access import is_access_copy_of, write_access_copy
+from media.attach import read_attachment
+from media.captions import CAPTION_FILES, CAPTION_MARK
 from media.probe import probe
 from restar.errors import MediaError
 from restar.progress import track
 from restar.recipe import Recipe
-from store import replace
+from store import replace, write_error
 from tasks.house import House, OpenFilm
 from tasks.report import write_report
 from tasks.step import step
@@ -37,8 +39,13 @@ def deliver(
     *,
     target: Path,
 ) -> list[Path]:
-    """Make what the recipe's `deliver` section asks for, where it is not there; return the paths."""
+    """Make what the recipe's `deliver` section asks for, where it is not there; return the paths.
+
+    A film's captions are laid beside its master as well as in it: tools look for them there.
+    """
     made = []
+    if CAPTION_MARK in film.row.media["measured"].get("marked_frames", {}):
+        made += _captions(target)
     if recipe.deliver.access == "h264":
         made.append(_access(target, master.sha256, recipe.deliver.access_crf))
     if recipe.deliver.report:
@@ -65,6 +72,26 @@ def _access(target: Path, sha256: str, crf: int) -> Path:
     finally:
         part.unlink(missing_ok=True)
     return path
+
+
+def _captions(master: Path) -> list[Path]:
+    made = []
+    info = probe(master)
+    for name in CAPTION_FILES:
+        data = read_attachment(master, info, name)
+        if data is None:
+            continue
+        path = master.with_suffix(Path(name).suffix)
+        part = path.with_name(f".{path.name}.part")
+        try:
+            part.write_bytes(data)
+            replace(part, path)
+        except OSError as error:
+            raise write_error(path, error) from None
+        finally:
+            part.unlink(missing_ok=True)
+        made.append(path)
+    return made
 
 
 def _is_current(path: Path, sha256: str) -> bool:

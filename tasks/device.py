@@ -9,7 +9,7 @@ import psutil
 
 from restar.errors import UsageError
 
-__all__ = ["Device", "find_device"]
+__all__ = ["Device", "count_gpus", "find_device"]
 
 _DEVICES = Path("/dev")
 
@@ -56,5 +56,10 @@ def find_device(gpu: int | None) -> Device:
     return Device(found.name, int(found.total_memory), classes)
 
 
+def count_gpus() -> int:
+    """Return how many NVIDIA GPUs this host has, without asking a driver."""
+    return sum(bool(re.fullmatch(r"nvidia\d+", one.name)) for one in _DEVICES.glob("nvidia*"))
+
+
 def _has_gpu() -> bool:
-    return any(re.fullmatch(r"nvidia\d+", one.name) for one in _DEVICES.glob("nvidia*"))
+    return count_gpus() > 0

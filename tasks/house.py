@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -30,6 +31,9 @@ __all__ = [
     "SOFTWARE",
     "House",
     "OpenFilm",
+    "elsewhere",
+    "is_here",
+    "measured_of",
     "open_film",
     "open_house",
     "place",
@@ -90,13 +94,18 @@ def open_film(house: House, film_id: str) -> OpenFilm:
         row = film_by_id(session, film_id)
     if row is None:
         raise CatalogError(f"film {film_id[:12]}: not in the catalog; `restar restore` adds one")
-    sizes = [source.size for source in row.to_manifest().sources]
+    measured = measured_of(row)
+    if measured is None:
+        raise CatalogError(
+            f"film {film_id[:12]} ({row.paths[-1]}): was made known by an older restar, which looked at "
+            "less; name its file again with `restar restore FILM`, which looks again and keeps its takes"
+        )
     for path in map(Path, reversed(row.paths)):
-        if _is_here(path, sizes):
-            tolerant = bool(row.media["measured"]["gaps"])
-            info = replace(probe_film(path), tolerant=tolerant)
+        if is_here(row, path):
+            info = probe_film(path, rounding="rounded" in measured)
+            info = replace(info, tolerant=bool(measured["gaps"]))
             index = FrameIndex.load(house.store.open_local(row.frame_index), info.video.time_base)
-            marks = house.store.open_local(row.media["measured"]["marks"])
+            marks = house.store.open_local(measured["marks"])
             return OpenFilm(row, path, info, index, marks)
     raise NoSourceError(
         f"film {film_id[:12]}: its source is no longer at {', '.join(row.paths)}; name it again "
@@ -104,8 +113,21 @@ def open_film(house: House, film_id: str) -> OpenFilm:
     )
 
 
-def _is_here(path: Path, sizes: list[int]) -> bool:
+def measured_of(row: FilmRow) -> dict[str, Any] | None:
+    """Return what ingest measured on a film; None where that was before this was measured."""
+    measured = row.media.get("measured", {})
+    return measured if {"gaps", "marks"} <= measured.keys() else None
+
+
+def elsewhere(row: FilmRow, path: Path, most: int = 3) -> list[Path]:
+    """Return the other places where a film was seen and, by the sizes of its files, still is."""
+    others = [place for place in map(Path, row.paths) if place != path and is_here(row, place)]
+    return others[-most:]
+
+
+def is_here(row: FilmRow, path: Path) -> bool:
     """Whether the files of a film are at a path, by their sizes; assembly hashes them."""
+    sizes = [source.size for source in row.to_manifest().sources]
     try:
         return [file.stat().st_size for file in film_files(path).all] == sizes
     except (OSError, MediaError, UsageError):

@@ -23,13 +23,14 @@ from media.damage import Damage
 from media.fields import FieldDetector
 from media.frames import TOP_FIRST, FrameIndex, IndexWriter, index_film, nominal_step
 from media.marks import MarksWriter
-from media.parts import film_files, probe_film
+from media.parts import film_files, float_error, probe_film
 from media.probe import MediaInfo
 from restar.errors import MediaError, StoreError
 from restar.film import FilmManifest, Identifiers, Scene, Source
 from restar.hashing import canonical_json, sha256_of_file
 from restar.progress import Advance, track
-from tasks.house import NOMINAL_RATE, House
+from tasks.announce import announce
+from tasks.house import NOMINAL_RATE, House, elsewhere, measured_of
 from tasks.measure import measurer_for, save_measures
 from tasks.shots import DETECTOR, ShotSettings, detect_scenes
 from tasks.step import step
@@ -44,15 +45,17 @@ def ingest(
     path: Path,
     identifiers: Identifiers | None = None,
     allow_damaged: bool = False,
+    rounding: bool = False,
 ) -> str:
     """Make a film known; return its id. `path` names a file, a folder of images, or a manifest.
 
-    `allow_damaged` leaves out what does not decode, and records it as an event.
+    `allow_damaged` leaves out what does not decode, `rounding` reads floating point as 16-bit integers;
+    either is recorded as an event.
     Raises MediaError for what is no whole film. A film that can't be read leaves nothing behind.
     """
     path = path.absolute()
     files = film_files(path)
-    info = replace(probe_film(path), tolerant=allow_damaged)
+    info = replace(probe_film(path, rounding=True), tolerant=allow_damaged)
     with track(f"reading {path.name}", "bytes", info.size) as advance:
         sources = tuple(
             Source(sha256_of_file(file, advance), file.stat().st_size, file.name)
@@ -66,13 +69,21 @@ def ingest(
         listed = latest_shot_list(session, manifest.film_id)
     if known is not None and listed is not None and _is_whole(house, known, allow_damaged):
         measured = known.media["measured"]
-        _register(house, manifest, path, info, known.frame_index, known.frames, measured)
+        places = [*elsewhere(known, path), path]
+        _register(house, manifest, places, info, known.frame_index, known.frames, measured)
         return manifest.film_id
+    if info.rounded_from and not rounding:
+        raise float_error(path)
     index_sha256, measured, measures_sha256, scenes = _one_pass(house, path, info)
     if files.size != info.size:
         raise MediaError(f"{path}: changed while it was read; try again once it is whole")
-    _register(house, manifest, path, info, index_sha256, scenes[-1].end, measured, scenes)
+    places = [path] if known is None else [*elsewhere(known, path), path]
+    _register(house, manifest, places, info, index_sha256, scenes[-1].end, measured, scenes)
     save_measures(house, manifest.film_id, measures_sha256)
+    announce(
+        "film.ingested", f"restar.film.{manifest.film_id}",
+        path=str(path), scenes=len(scenes), frames=scenes[-1].end,
+    )  # fmt: skip
     return manifest.film_id
 
 
@@ -102,9 +113,19 @@ def _one_pass(
             "hidden_frames": damage.hidden,
             "missing": damage.missing,
             "gaps": damage.gaps,
+            **({"rounded": _rounded(info, damage)} if info.rounded_from else {}),
         }
         measures = house.store.publish(folder / "measures.npz")
         return house.store.publish(index), measured, measures, scenes
+
+
+def _rounded(info: MediaInfo, damage: Damage) -> dict[str, Any]:
+    """What is told of floating point that was read as 16-bit integers."""
+    return {
+        "pixel format": info.rounded_from, "held as": info.format.pix_fmt,
+        "lossless": "no: 0 to 1 was rounded to 16 bits, and what lies outside was cut off",
+        "samples outside": damage.outside,
+    }  # fmt: skip
 
 
 def _expected(info: MediaInfo) -> int | None:
@@ -129,7 +150,7 @@ def _seen(
 def _register(
     house: House,
     manifest: FilmManifest,
-    path: Path,
+    places: list[Path],
     info: MediaInfo,
     index_sha256: str,
     frames: int,
@@ -143,7 +164,7 @@ def _register(
             media={**json.loads(canonical_json(info.to_json())), "measured": measured},
             frame_index=index_sha256,
             frames=frames,
-            paths=[path],
+            paths=places,
             agent=house.who,
         )
         if scenes is not None and measured["gaps"]:
@@ -155,6 +176,16 @@ def _register(
                 agent=house.who,
                 outcome=Outcome.WARNING,
                 detail={"damage": measured["missing"], "gaps": measured["gaps"]},
+            )
+        if scenes is not None and "rounded" in measured:
+            append(
+                session,
+                film_stream(manifest.film_id),
+                EventType.NORMALIZATION,
+                film_id=manifest.film_id,
+                agent=house.who,
+                outcome=Outcome.WARNING,
+                detail=measured["rounded"],
             )
         if scenes is not None and latest_shot_list(session, manifest.film_id) is None:
             save_shot_list(
@@ -174,7 +205,7 @@ def _named(told: Identifiers, given: Identifiers) -> Identifiers:
 
 def _is_whole(house: House, known: FilmRow, allow_damaged: bool) -> bool:
     """Whether what an earlier pass found is all there, and was found in the way that is wanted now."""
-    measured = known.media.get("measured")
+    measured = measured_of(known)
     if measured is None or (measured["gaps"] and not allow_damaged):
         return False
     try:

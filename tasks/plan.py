@@ -5,10 +5,13 @@ FFV1 has no lossless place for. All scenes of a restoration get one take format.
 """
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from media.convert import ffv1_pix_fmts, full_range, lossless_equivalent
 from media.format import TakeFormat, VideoFormat
+from media.parts import float_error
+from media.probe import MediaInfo
 from restar.errors import MediaError, RecipeError
 from restar.needs import NONE, Needs, joined
 from restar.recipe import Recipe, Step
@@ -16,9 +19,11 @@ from restar.spec import ResolvedStep, Spec
 from restorers import Restorer, needs_of, restorer
 from tasks.house import OpenFilm
 
-__all__ = ["Plan", "Settled", "plan_restoration", "replaced", "shrunk", "spec_of"]
+__all__ = [
+    "Answers", "Plan", "plan_chain", "plan_restoration", "replaced", "shrunk", "spec_of",
+]  # fmt: skip
 
-Settled = dict[str, dict[str, Any]]
+Answers = dict[str, dict[str, Any]]
 """What `auto` came to, by the number of the step (from 0) and the name of the option."""
 
 
@@ -29,42 +34,61 @@ class Plan:
     steps: tuple[ResolvedStep, ...]
     take_format: TakeFormat
     needs: Needs = NONE
-    settled: Settled = field(default_factory=dict)
+    settled: Answers = field(default_factory=dict)
 
-    def changed(self, settled: Settled) -> "Plan":
+    def changed(self, answers: Answers) -> "Plan":
         """Return the plan with other answers to `auto`, of one scene."""
         steps = tuple(
-            replace(step, options={**step.options, **settled.get(str(number), {})})
+            replace(step, options={**step.options, **answers.get(str(number), {})})
             for number, step in enumerate(self.steps)
         )
         return replace(self, steps=steps)
 
 
-def plan_restoration(film: OpenFilm, recipe: Recipe, settled: Settled | None = None) -> Plan:
+def plan_restoration(film: OpenFilm, recipe: Recipe, answers: Answers | None = None) -> Plan:
     """Resolve a recipe for a film; raise RecipeError or MediaError for what can't be made.
 
-    A restorer names in `settles` the options whose `auto` depends on the host. `settled` are the
-    answers that were found before, by the number of the step; the plan has those that hold now.
+    A restorer names in `settles` the options whose `auto` depends on the host. `answers` are those
+    that were found before; the plan has those that hold now.
     """
-    video = film.info.format
-    if not film.info.format.pix_fmt:
-        raise MediaError(f"{film.path}: its pixel format is unknown; is the file whole?")
+    interlaced = bool(film.index.records["interlaced"].any())
+    return plan_chain(film.path, film.info, recipe, interlaced, answers)
+
+
+def plan_chain(
+    path: Path,
+    info: MediaInfo,
+    recipe: Recipe,
+    interlaced: bool = False,
+    answers: Answers | None = None,
+) -> Plan:
+    """Resolve a recipe for a film that was only probed; `interlaced` if some of its frames say so."""
+    video = info.format
+    interlaced = interlaced or video.field_order not in {"unknown", "progressive"}
+    if not video.pix_fmt:
+        raise MediaError(f"{path}: its pixel format is unknown; is the file whole?")
+    if info.rounded_from and recipe.restore.pixel_format == "auto":
+        raise float_error(path)
     steps: list[ResolvedStep] = []
     needs: list[Needs] = []
-    answers: Settled = {}
+    found: Answers = {}
     for number, wanted in enumerate(recipe.restore.steps, start=1):
         member = restorer(wanted.use)
-        _refuse_fields(film, member, number)
+        if interlaced and member.needs_progressive:
+            raise MediaError(
+                f"{path}: is interlaced, and step {number} ('{member.name}') works on whole "
+                "frames; deinterlace it first, or use the recipe `identity`"
+            )
         left = _left_to_auto(member, wanted)
-        before = {k: v for k, v in (settled or {}).get(str(number - 1), {}).items() if k in left}
+        before = {k: v for k, v in (answers or {}).get(str(number - 1), {}).items() if k in left}
         resolved = member.resolve({**wanted.options, **before}, video)
         if left:
-            answers[str(number - 1)] = {name: resolved.options[name] for name in left}
+            found[str(number - 1)] = {name: resolved.options[name] for name in left}
         needs.append(needs_of(member, resolved, video))
         video = member.output(resolved, video)
         steps.append(resolved)
-    take_format = TakeFormat(_storable(video, recipe.restore.pixel_format))
-    return Plan(tuple(steps), take_format, joined(needs), answers)
+    take_format = TakeFormat.of(_storable(video, recipe.restore.pixel_format))
+    return Plan(tuple(steps), take_format, joined(needs), found)
 
 
 def spec_of(plan: Plan, recipe: Recipe, prompt: str, seed: int) -> Spec:
@@ -96,7 +120,7 @@ def replaced(plan: Plan, prompt: str) -> dict[int, tuple[ResolvedStep, str]]:
     return found
 
 
-def shrunk(film: OpenFilm, recipe: Recipe, spec: Spec) -> Settled | None:
+def shrunk(film: OpenFilm, recipe: Recipe, spec: Spec) -> Answers | None:
     """Return answers to `auto` that take less memory than those of a spec that ran out of it.
 
     None where no restorer can do with less, or its recipe does not leave it the choice.
@@ -130,15 +154,3 @@ def _storable(video: VideoFormat, wanted: str) -> VideoFormat:
         raise RecipeError(f"restore.pixel_format: FFV1 can't hold '{pix_fmt}'; try yuv422p10le")
     colour = replace(video.colour, range=full_range(video.pix_fmt, video.colour.range))
     return replace(video, pix_fmt=pix_fmt, colour=colour)
-
-
-def _refuse_fields(film: OpenFilm, member: Restorer, number: int) -> None:
-    """A step that works on whole frames must not get two fields woven into one."""
-    if not member.needs_progressive:
-        return
-    coded = film.info.format.field_order not in {"unknown", "progressive"}
-    if coded or bool(film.index.records["interlaced"].any()):
-        raise MediaError(
-            f"{film.path}: is interlaced, and step {number} ('{member.name}') works on whole "
-            "frames; deinterlace it first, or use the recipe `identity`"
-        )

@@ -36,7 +36,7 @@ from tasks.house import NOMINAL_RATE, SOFTWARE, House, OpenFilm
 from tasks.pictures import heat_svg, jpeg, small_picture
 from tasks.reportscores import SceneScores, charts, licences, scene_scores
 
-__all__ = ["place_report", "write_report"]
+__all__ = ["page_template", "place_report", "write_report"]
 
 _SHOWN = 48  # scenes with pictures; those of a long film are picked evenly
 _FLAGGED = 120  # flagged scenes with pictures, the first ones
@@ -112,7 +112,7 @@ def write_report(
             advance(1)
     info = probe(Path(master.path)) if master and Path(master.path).is_file() else None
     first = next(take for take in shown.values() if take)
-    page = _template().render(
+    page = page_template("report.html").render(
         film=film.row,
         film_name=film.path.name,
         source=film.row.to_manifest().sources[0],
@@ -247,11 +247,12 @@ def _number(value: float | None, sign: bool = False) -> str:
     return f"{value:+.3g}" if sign else f"{value:.4g}"
 
 
-def _template() -> Any:
+def page_template(name: str) -> Any:
+    """Return a page of the house; everything that is put into it is escaped."""
     environment = Environment(
         loader=PackageLoader("tasks", "templates"), autoescape=True, undefined=StrictUndefined
     )
     environment.filters["clock"] = lambda s: f"{int(s) // 60}:{s % 60:04.1f}"
     environment.filters["number"] = _number
     environment.filters["mib"] = lambda n: f"{n / (1 << 20):.1f} MiB"
-    return environment.get_template("report.html")
+    return environment.get_template(name)

@@ -23,7 +23,7 @@ from restar.errors import VerificationError
 from restar.progress import track
 from restar.spec import Spec
 from restar.timeline import FrameRange
-from restorers import Restorer, StepContext, restorer
+from restorers import Restorer, StepContext, passes_on, restorer
 from tasks.channel import Channel, ClosedError, ahead
 from tasks.house import NOMINAL_RATE, House, OpenFilm
 from tasks.step import step
@@ -36,6 +36,7 @@ __all__ = [
     "decoded",
     "restore_scene",
     "restored_frames",
+    "through_chain",
 ]
 
 AHEAD = 8
@@ -106,7 +107,7 @@ class TakeInWork:
         self._house, self._then, self._otherwise, self._check = house, then, otherwise, check
         self._format = TakeFormat.from_json(spec.format)
         self._rate = film.info.video.rate or NOMINAL_RATE
-        self._frames: Channel[av.VideoFrame] = Channel(AHEAD)
+        self._frames: Channel[tuple[av.VideoFrame, bytes | None]] = Channel(AHEAD)
         self._began = time.monotonic()
         self._model_seconds = 0.0
         self._error: BaseException | None = None
@@ -115,10 +116,10 @@ class TakeInWork:
         self._thread = threading.Thread(target=lambda: run(self._make), name="take", daemon=True)
         self._thread.start()
 
-    def put(self, frame: av.VideoFrame) -> None:
+    def put(self, frame: av.VideoFrame, md5: bytes | None = None) -> None:
         self._check()
         try:
-            self._frames.put(frame)
+            self._frames.put((frame, md5))
         except ClosedError:
             self._thread.join()
             raise self._error or VerificationError("a take was given up") from None
@@ -161,8 +162,8 @@ class TakeInWork:
             target = folder / "take.mkv"
             threads = self._house.settings.threads
             with TakeWriter(target, self._format, self._rate, threads) as writer:
-                for frame in self._frames:
-                    writer.write(frame)
+                for frame, md5 in self._frames:
+                    writer.write(frame, md5)
                 written = writer.finish()
             checksums = folder / "checksums"
             checksums.write_bytes(written.md5s)
@@ -178,7 +179,7 @@ def decoded(film: OpenFilm, frames: FrameRange) -> Channel[av.VideoFrame]:
     return ahead(lambda: decode_range(film.path, film.info, film.index, frames), AHEAD, "decoder")
 
 
-@step("restore scene {number}")
+@step("{use}-scene-{number:03}-a{attempt}")
 def restore_scene(
     workshop: Workshop,
     film: OpenFilm,
@@ -188,21 +189,26 @@ def restore_scene(
     take: TakeInWork,
     *,
     number: int,
+    use: str = "restore",
+    attempt: int = 1,
 ) -> float:
-    """Run the model over one scene (`number` names the run); return the seconds that it took.
+    """Run the model over one scene; return the seconds that it took.
+
+    Scene `number`, the restorer `use` and the `attempt` name the run: "star-scene-014-a2".
 
     Raises VerificationError where a restorer gives another number of frames than it got.
     """
     began = time.monotonic()
     count = 0
     chain = restored_frames(workshop, film, spec, frames, pictures)
+    held = _passes_on(film, spec)
     with track(f"{film.path.name} scene {number}", "frames", frames.count) as advance:
         try:
             for picture in chain:
                 count += 1
                 if count > frames.count:
                     break
-                take.put(picture)
+                take.put(picture, film.index.md5(frames.start + count - 1) if held else None)
                 advance(1)
         finally:
             close = getattr(chain, "close", None)
@@ -214,6 +220,12 @@ def restore_scene(
             f"frames for {frames.count}"
         )
     return time.monotonic() - began
+
+
+def _passes_on(film: OpenFilm, spec: Spec) -> bool:
+    """Whether frames are encoded as they are decoded, and so as they were held against the index."""
+    same = TakeFormat.from_json(spec.format).video.pix_fmt == film.info.format.pix_fmt
+    return same and all(passes_on(step.use) for step in spec.steps)
 
 
 def restored_frames(
@@ -229,7 +241,17 @@ def restored_frames(
     """
     if pictures is None:
         pictures = decode_range(film.path, film.info, film.index, frames)
-    video: VideoFormat = film.info.format
+    return through_chain(workshop, film.info.format, spec, frames, pictures)
+
+
+def through_chain(
+    workshop: Workshop,
+    video: VideoFormat,
+    spec: Spec,
+    frames: FrameRange,
+    pictures: Iterator[av.VideoFrame],
+) -> Iterator[av.VideoFrame]:
+    """Yield frames of format `video` as the chain of a spec makes them, holding few at a time."""
     last = TakeFormat.from_json(spec.format).video
     for number, resolved in enumerate(spec.steps, start=1):
         member = workshop.restorer(resolved.use)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
-__all__ = ["step"]
+__all__ = ["inside_flow", "step"]
 
 _log = logging.getLogger("restar.step")
 P = ParamSpec("P")
@@ -26,7 +26,7 @@ def step(label: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            if not _inside_flow():
+            if not inside_flow():
                 return function(*args, **kwargs)
             from prefect import task
             from prefect.cache_policies import NO_CACHE
@@ -62,6 +62,7 @@ def step(label: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return decorate
 
 
-def _inside_flow() -> bool:
+def inside_flow() -> bool:
+    """Whether a flow of the engine is running here."""
     context = sys.modules.get("prefect.context")
     return context is not None and context.FlowRunContext.get() is not None

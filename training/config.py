@@ -35,10 +35,22 @@ class DataConfig(_Section):
     pairs: Path | None = Field(
         default=None, description="A folder with gt/, and maybe lq/ and text/, matched by name."
     )
+    manifest: Path | None = Field(
+        default=None, description="A CSV file of pairs: gt, and maybe lq and text."
+    )
+    pairs_share: float | None = Field(
+        default=None, ge=0, le=1, description="Share of samples from pairs; none = by their number."
+    )
     held_out: tuple[str, ...] = Field(default=(), description="File names that are never used.")
     frames: int = Field(default=5, ge=1, le=64)
     height: int = Field(default=104, ge=16, le=4096, description="Of the wanted picture.")
     width: int = Field(default=128, ge=16, le=4096)
+    margin: int = Field(
+        default=0,
+        ge=0,
+        le=512,
+        description="Pixels around it that are worn and measured too, then cut off.",
+    )
     x2_share: float = Field(default=0.35, ge=0, le=1)
     wear: dict[Literal["archive", "star", "clean"], float] = Field(
         default={"archive": 0.45, "star": 0.15, "clean": 0.4},
@@ -56,6 +68,10 @@ class LossConfig(_Section):
     first_only: int = Field(default=300, ge=0, description="Steps at the noisiest time alone.")
     frequency: Literal["none", "radius", "magnitude"] = "radius"
     power: float = Field(default=2.0, gt=0)
+    relative: bool = Field(
+        default=False,
+        description="At the noisiest time, count a clip's error as a share of the enlarged input's.",
+    )
 
 
 class RunConfig(_Section):
@@ -80,6 +96,9 @@ class TrainConfig(_Section):
     """A whole run; `folder` gets checkpoints, curves and strips."""
 
     folder: Path
+    held: Path | None = Field(
+        default=None, description="Clips for --eval: in each folder of it gt/ and lq/, by name."
+    )
     model: ModelConfig
     data: DataConfig
     loss: LossConfig = Field(default_factory=LossConfig)
@@ -110,14 +129,19 @@ def load_config(path: Path) -> TrainConfig:
 def _placed(config: TrainConfig, base: Path) -> TrainConfig:
     data, model = config.data, config.model
     photos = tuple(base / p for p in data.photos)
-    pairs = None if data.pairs is None else base / data.pairs
-    weights = None if model.weights is None else base / model.weights
-    if not photos and pairs is None:
-        raise UsageError("training configuration: data needs `photos` or `pairs`")
+    pairs, manifest, weights, held = (
+        None if path is None else base / path
+        for path in (data.pairs, data.manifest, model.weights, config.held)
+    )
+    if not photos and pairs is None and manifest is None:
+        raise UsageError("training configuration: data needs `photos`, `pairs` or a `manifest`")
     return config.model_copy(
         update={
             "folder": base / config.folder,
-            "data": data.model_copy(update={"photos": photos, "pairs": pairs}),
+            "held": held,
+            "data": data.model_copy(
+                update={"photos": photos, "pairs": pairs, "manifest": manifest}
+            ),
             "model": model.model_copy(update={"weights": weights}),
         }
     )

@@ -38,6 +38,7 @@ class Kit(Protocol):
     def words(self, ids: Tensor) -> Tensor: ...
     def velocity(self, x: Tensor, t: Tensor, text: Tensor, hint: Tensor) -> Tensor: ...
     def pictures(self, latent: Tensor) -> Tensor: ...
+    def restored(self, x0: Tensor, large: Tensor) -> Tensor: ...
 
 
 class TinyKit:
@@ -63,6 +64,10 @@ class TinyKit:
     def pictures(self, latent: Tensor) -> Tensor:
         """Return the residual's pictures (b, 3, f, h, w), brought to a deviation of about 1."""
         return self.tiny.residual(latent).transpose(1, 2) / self.unit
+
+    def restored(self, x0: Tensor, large: Tensor) -> Tensor:
+        """Return the clip (b, f, 3, h, w) that a latent stands for beside the enlarged one."""
+        return large + self.tiny.residual(x0)
 
     @property
     def unit(self) -> float:
@@ -101,6 +106,10 @@ class PublishedKit:
         frames = latent.transpose(1, 2) / self.vae.config.scaling_factor
         made = self.vae.decode(frames.flatten(0, 1), num_frames=frames.shape[1]).sample
         return made.unflatten(0, frames.shape[:2]).transpose(1, 2)
+
+    def restored(self, x0: Tensor, _large: Tensor) -> Tensor:
+        """Return the clip (b, f, 3, h, w) that a latent stands for."""
+        return self.pictures(x0).transpose(1, 2)
 
     def _coded(self, clip: Tensor) -> Tensor:
         frames = [self.vae.encode(f[None]).latent_dist.mean for f in clip.flatten(0, 1)]

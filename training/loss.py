@@ -21,6 +21,8 @@ __all__ = ["SPLITS", "Losses", "frequency_loss", "star_losses"]
 
 SPLITS: dict[str, Split] = {"radius": by_radius, "magnitude": by_magnitude}
 
+_LEAST_ERROR = 0.1  # of the residual's deviation: below it there is next to nothing to mend
+
 # A clip's latent (1, c, f, h, w) -> pictures (1, 3, f, H, W) or what stands for them, with gradient.
 Decode = Callable[[Tensor], Tensor]
 
@@ -60,7 +62,7 @@ def star_losses(
         one = slice(index, index + 1)
         if int(t[index]) == last:
             off = decode(clean[one]) - decode(x0[one])
-            of_velocity.append((off.square() + 1e-4).sqrt().mean())
+            of_velocity.append(_absolute(off) / _share(decode(x0[one]), settings))
             of_frequency.append(velocity.new_zeros(()))
             continue
         off = decode(velocity[one]) - decode(wanted[one])
@@ -69,6 +71,20 @@ def star_losses(
             frequency_loss(decode(clean[one]), decode(x0[one]), t[one], last, settings)
         )
     return Losses(torch.stack(of_velocity), torch.stack(of_frequency))
+
+
+def _absolute(off: Tensor) -> Tensor:
+    """Return the mean size of errors, rounded off at zero (Charbonnier)."""
+    return (off.square() + 1e-4).sqrt().mean()
+
+
+def _share(residual: Tensor, settings: LossConfig) -> Tensor | float:
+    """Return what one clip's error is divided by: 1, or the error of the enlarged input itself.
+
+    Decibels over the input are a ratio of errors. Without this the loss of clean clips, whose errors
+    are small, is lost beside that of worn ones, and the network makes clean clips worse.
+    """
+    return _absolute(residual).clamp(min=_LEAST_ERROR) if settings.relative else 1.0
 
 
 def frequency_loss(

@@ -9,15 +9,16 @@ import torch
 from restar.progress import track
 from star.tinymodel import save_tiny
 from training.config import TrainConfig
-from training.data import Samples, loader
+from training.data import Batch, Samples, loader, stacked
 from training.kits import Kit, TinyKit, make_kit
+from training.pictures import draw_curves, strip, write_strip
 from training.trainer import Report, Trainer, append_curve
 
-__all__ = ["CHECKPOINT", "codec_scales", "export", "run_training"]
+__all__ = ["CHECKPOINT", "WEIGHTS", "codec_scales", "export", "run_training"]
 
 CHECKPOINT = "checkpoint.pt"
 CURVE = "curve.csv"
-_WEIGHTS = "weights.safetensors"
+WEIGHTS = "weights.safetensors"
 _MEASURED = 64  # samples from which a fresh star-tiny's scales are measured
 _SMALLEST = 0.02  # below it a channel holds rounding, not pictures
 
@@ -29,26 +30,63 @@ def run_training(config: TrainConfig, *, resume: bool = False, until: int | None
     config.folder.mkdir(parents=True, exist_ok=True)
     kit = make_kit(config.model, _scales(config))
     trainer = Trainer(config, kit)
-    checkpoint = config.folder / CHECKPOINT
     if resume:
-        trainer.resume(checkpoint)
-    run, seen = config.run, []
+        trainer.resume(config.folder / CHECKPOINT)
+    watch = _Watch(config, trainer)
     try:
-        with track("training", "steps", run.steps) as advance:
+        with track("training", "steps", config.run.steps) as advance:
             advance(trainer.step)
             for report in trainer.train(until):
-                seen.append(report)
                 advance(1)
-                if report.step % run.log_every == 0:
-                    append_curve(config.folder / CURVE, _mean(seen))
-                    seen.clear()
-                if report.step % run.checkpoint_every == 0:
-                    trainer.save(checkpoint)
+                watch.see(report)
     except KeyboardInterrupt:
-        trainer.save(checkpoint)
+        trainer.save(config.folder / CHECKPOINT)
         raise
-    trainer.save(checkpoint)
-    return export(trainer, kit, config.folder / _WEIGHTS)
+    if trainer.step % config.run.checkpoint_every:
+        watch.keep()
+    weights = config.folder / WEIGHTS
+    return export(trainer, kit, weights) if trainer.accelerator.is_main_process else weights
+
+
+class _Watch:
+    """Writes what a run leaves as it goes, from the first of its processes alone."""
+
+    def __init__(self, config: TrainConfig, trainer: Trainer) -> None:
+        self.config, self.trainer = config, trainer
+        self.seen: list[Report] = []
+
+    def see(self, report: Report) -> None:
+        """Note one step; every so often a line of the curve, a checkpoint and a strip."""
+        run = self.config.run
+        self.seen.append(report)
+        if report.step % run.log_every == 0:
+            if self.trainer.accelerator.is_main_process:
+                append_curve(self.config.folder / CURVE, _mean(self.seen))
+            self.seen.clear()
+        if report.step % run.checkpoint_every == 0:
+            self.keep()
+
+    def keep(self) -> None:
+        """Write the checkpoint, a strip with the averaged weights, and the curve as a picture."""
+        folder, trainer = self.config.folder, self.trainer
+        trainer.save(folder / CHECKPOINT)
+        if not trainer.accelerator.is_main_process:
+            return
+        back = trainer.averaged()
+        try:
+            picture = strip(trainer.kit, self._shown())
+        finally:
+            back()
+        write_strip(folder / "strips" / f"{trainer.step:06}.png", picture)
+        if (folder / CURVE).exists():
+            draw_curves(folder / CURVE, folder / "curve.png")
+
+    def _shown(self) -> Batch:
+        """Return the sample that every strip of a run shows: one that comes after all others."""
+        samples = self.trainer.samples
+        batch = stacked([samples[len(samples)]])
+        device = self.trainer.accelerator.device
+        return Batch(batch.wanted.to(device), batch.large.to(device), batch.ids.to(device))
 
 
 def export(trainer: Trainer, kit: Kit, path: Path) -> Path:

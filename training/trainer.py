@@ -126,6 +126,7 @@ class Trainer:
         for micro in range(run.accumulate):
             batch = _to(next(batches), self.accelerator.device)
             times, seed = self.drawn(micro)
+            torch.manual_seed(seed)  # dropout's
             with self.accelerator.accumulate(self.objective):
                 losses: Losses = self.objective(batch, times, seed)
                 if not bool(losses.total.isfinite()):

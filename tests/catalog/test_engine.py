@@ -235,6 +235,16 @@ def test_a_commit_on_sqlite_survives_a_power_cut(catalog: Catalog) -> None:
             assert session.execute(text("PRAGMA foreign_keys")).scalar() == 1
 
 
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_only_what_says_so_waits_for_a_later_sync(catalog: Catalog) -> None:
+    """A connection is used again: what one transaction asked of it must not stay for the next."""
+    for durable, level in ((False, 1), (True, 2), (False, 1), (True, 2)):
+        with catalog.begin(durable=durable) as session:
+            assert session.execute(text("PRAGMA synchronous")).scalar() == level
+        with catalog.read() as session:
+            assert session.execute(text("PRAGMA query_only")).scalar() == 1
+
+
 def test_a_folder_that_can_t_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CatalogError, match="RESTAR_HOME"):

@@ -28,4 +28,11 @@ def test_a_deployment_is_a_flow(deployment: dict[str, Any]) -> None:
     assert deployment["work_pool"]["name"] in {"cpu", "gpu"}
     known = set(flow.parameters.properties)
     assert set(deployment.get("parameters", {})) <= known
-    assert set(flow.parameters.required) <= {"film", "restoration", "target"}
+    assert set(flow.parameters.required) <= {
+        "film",
+        "restoration",
+        "target",
+        "source",
+        "folder",
+        "scenes",
+    }

@@ -91,6 +91,29 @@ BROKEN = {
                     "file helper.srt"),
     "times as they are": ("sar.mp4", ["-map", "0", "-map", "-0:t", "-c", "copy"],
                           "file restar-timeline.json"),
+    "size": ("sar.mp4", [*COPY, "-c:v", "ffv1", "-vf", "crop=w=in_w-2"], "size"),
+    "rotation of pixels": ("sar.mp4", [*COPY, "-c:v", "ffv1", "-vf", "hflip"], "pixels"),
+    "two frames changed over": ("sar.mp4", [*COPY, "-c:v", "ffv1", "-vf",
+                                "shuffleframes=1 0"], "pixels"),
+    "a sound's rate": ("timecode track.mov", [*COPY, "-c:a", "pcm_s16le", "-ar", "44100"],
+                       "audio 1 (pcm_s16le) form"),
+    "a sound's channels": ("timecode track.mov", [*COPY, "-c:a", "pcm_s16le", "-ac", "2"],
+                           "audio 1 (pcm_s16le) form"),
+    "the names of channels": ("many sounds.mkv", [*COPY, "-metadata:s:2", "CHANNEL_LAYOUT=6.0"],
+                              "audio 2 (flac) form"),
+    "a stream too many": ("timecode track.mov", [*COPY, "-map", "0:a"], "other streams"),
+    "a file too many": ("sar.mp4", [*COPY, "-attach", "{film}", "-metadata:s:t", "mimetype=a/b"],
+                        "files"),
+    "times of subtitles": ("mov_text.mp4", [*COPY, "-bsf:s", "setts=ts=TS+40"],
+                           "subtitle 2 (mov_text) text"),
+    "when it was made": ("made at.mp4", [*COPY, "-metadata", "DATE_ENCODED=2000"],
+                         "tag creation_time"),
+    "captions for tools": ("captions.m2v", ["-map", "0", "-map", "-0:t:2", "-c", "copy"],
+                           "file restar-captions.mcc"),
+    "a cover": ("cover.mp4", ["-map", "0:V", "-map", "0:a", "-map", "0:t", "-c", "copy"],
+                "file cover-2.png"),
+    "a timecode track": ("timecode track.mov", ["-map", "0", "-map", "-0:t:0", "-c", "copy"],
+                         "file restar-stream-2-data.jsonl"),
     "an attached stream": ("klv.ts", ["-map", "0", "-map", "-0:t:0", "-c", "copy"],
                            "file restar-stream-1-data.jsonl"),
 }  # fmt: skip
@@ -101,6 +124,7 @@ def test_a_broken_master_is_seen(master: Master, what: str, tmp_path: Path) -> N
     name, how, failing = BROKEN[what]
     film, good = master(name)
     bad = tmp_path / "bad.mkv"
+    how = [part.replace("{film}", str(film)) for part in how]
     run_ffmpeg(["-copyts", "-i", f"file:{good}", "-map_metadata", "0", *how, str(bad)])
     assert failing in wrong(film, bad)
 

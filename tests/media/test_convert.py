@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from media import convert, pixfmt
+from media import pixfmt
 from media.convert import (
     assumed,
     ffv1_pix_fmts,
@@ -25,6 +25,7 @@ from media.convert import (
     to_rgb,
 )
 from media.format import ColourTags, VideoFormat
+from media.samples import repacked, tagged
 from restar.errors import MediaError
 
 REPACKED = sorted({**pixfmt._REPACKED, **pixfmt._BIG_ENDIAN})
@@ -43,7 +44,7 @@ def noise(pix_fmt: str, seed: int = 0, size: tuple[int, int] = (24, 16)) -> av.V
     frame.pts = 7
     for component, samples in zip(frame.format.components, planes(frame), strict=True):
         samples[:] = rng.integers(0, 1 << component.bits, samples.shape)
-    return convert._repacked(frame, pix_fmt)
+    return repacked(frame, pix_fmt)
 
 
 def raw(frame: av.VideoFrame) -> list[NDArray[np.uint8]]:
@@ -70,7 +71,7 @@ def flat(pix_fmt: str, codes: tuple[int, ...], **tags: Any) -> av.VideoFrame:
     frame = av.VideoFrame(16, 16, pix_fmt)
     for code, samples in zip(codes, planes(frame), strict=True):
         samples[:] = code
-    return convert._tagged(frame, None, ColourTags(**tags))
+    return tagged(frame, None, ColourTags(**tags))
 
 
 def codes(frame: av.VideoFrame) -> tuple[int, ...]:
@@ -93,7 +94,7 @@ def test_a_lossless_equivalent_gives_the_original_back(pix_fmt: str, range_: str
         if pix_fmt in {"rgb8", "bgr8"} or "555" in pix_fmt or "565" in pix_fmt:
             original = random_bytes(pix_fmt, seed)
         else:
-            held = convert._tagged(noise(equal, seed), None, ColourTags(range=range_))
+            held = tagged(noise(equal, seed), None, ColourTags(range=range_))
             original = to_format(held, video(pix_fmt, range=range_))
             assert same(to_format(original, video(equal, range=range_)), held)
         there = to_format(original, video(equal, range=range_))
@@ -149,7 +150,7 @@ def test_the_same_format_is_the_same_frame() -> None:
 
 def test_times_and_tags_go_along() -> None:
     frame = noise("yuv422p10le")
-    frame = convert._tagged(frame, frame, ColourTags("bt470bg", "tv", "bt470bg", "smpte170m"))
+    frame = tagged(frame, frame, ColourTags("bt470bg", "tv", "bt470bg", "smpte170m"))
     for pix_fmt in ("yuv422p12le", "p210le"):
         other = to_format(frame, format_of(frame))
         other = to_format(frame, VideoFormat(24, 16, pix_fmt, colour=format_of(frame).colour))

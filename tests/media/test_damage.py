@@ -103,6 +103,29 @@ def test_a_picture_that_changes_its_size_is_refused(tmp_path: Path) -> None:
         round_trip(path)
 
 
+def test_times_that_do_not_rise_are_refused(tmp_path: Path) -> None:
+    """Matroska's millisecond makes two frames one where a film was timed more finely."""
+    path = tmp_path / "film.mkv"
+    bunched = ["-vf", "setpts=N*0.04/TB-eq(N\\,5)*0.0397/TB", "-fps_mode", "passthrough"]
+    run_ffmpeg(["-f", "lavfi", "-i", "testsrc2=s=96x64:r=1000:d=0.01", *bunched, *H264, str(path)])
+    with pytest.raises(MediaError, match=r"frame 5 has PTS \d+, not after the \d+ before it; mend"):
+        round_trip(path)
+
+
+def test_pixels_that_change_their_shape_are_refused(tmp_path: Path) -> None:
+    """A broadcast that goes from 4:3 to 16:9 does so in its sequence headers, and nowhere else."""
+    parts = []
+    for number, aspect in enumerate(("4:3", "16:9")):
+        part = tmp_path / f"{number}.m2v"
+        picture = ["-f", "lavfi", "-i", "testsrc2=s=96x64:r=25:d=0.4"]
+        run_ffmpeg([*picture, "-c:v", "mpeg2video", "-aspect", aspect, str(part)])
+        parts.append(part.read_bytes())
+    path = tmp_path / "film.m2v"
+    path.write_bytes(b"".join(parts))
+    with pytest.raises(MediaError, match=r"change their shape from 8/9 to 32/27 near frame \d+"):
+        round_trip(path)
+
+
 def test_a_stream_that_begins_too_late_is_refused(tmp_path: Path) -> None:
     """MPEG-TS has no list of its streams in front; sound that starts after the probe would be lost."""
     picture = ["-f", "lavfi", "-i", "nullsrc=s=704x576:r=25:d=9,geq=random(1)*255:128:128"]

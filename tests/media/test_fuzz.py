@@ -61,6 +61,31 @@ def mutated(data: bytes, rng: random.Random) -> bytes:
     return bytes(out)
 
 
+PLANTED = {
+    "a crash": "import ctypes; ctypes.string_at(0)",
+    "an error that is none of ours": "raise ValueError(path)",
+    "an error of many lines": "raise RestarError('a\\nb')",
+    "memory without bounds": "held = bytearray(7 << 30)",
+    "no end": "resource.setrlimit(resource.RLIMIT_CPU, (2, 2))\n        while True: pass",
+}
+
+
+def read(folder: Path, paths: list[str], code: str = READ) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code, str(folder), *paths],
+        check=False, cwd=ROOT, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", PLANTED)
+def test_a_planted_fault_is_found(tmp_path: Path, fault: str) -> None:
+    """What the runs below would show if the reader had it."""
+    path = str(make_kind(tmp_path, "sar.mp4"))
+    line = "info = probe_film(path)"
+    assert READ.count(line) == 1
+    assert read(tmp_path, [path], READ.replace(line, PLANTED[fault])).returncode != 0
+
+
 @pytest.mark.parametrize("name", SEEDS)
 def test_mutated_films_are_read_or_refused(tmp_path: Path, name: str) -> None:
     data = make_kind(tmp_path, name).read_bytes()
@@ -70,9 +95,6 @@ def test_mutated_films_are_read_or_refused(tmp_path: Path, name: str) -> None:
         path = tmp_path / f"{number}{Path(name).suffix}"
         path.write_bytes(mutated(data, rng))
         paths.append(str(path))
-    run = subprocess.run(
-        [sys.executable, "-c", READ, str(tmp_path), *paths],
-        check=False, cwd=ROOT, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    run = read(tmp_path, paths)
     assert run.returncode == 0, run.stderr[-3000:]
     assert len(run.stdout.splitlines()) == MUTANTS

@@ -7,8 +7,15 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from flows.prepare import Order
+from flows.restore import restore_film
 from flows.roundtrip import round_trip
+from media.check import compare
+from media.probe import probe
 from restar.errors import MediaError
+from restar.recipe import load_recipe
+from restar.settings import Settings
+from tasks.house import open_house
 from tests.films import run_ffmpeg
 
 VIDEO = {
@@ -89,6 +96,27 @@ def test_any_layout_comes_back(layout: dict[str, Any]) -> None:
         checks = round_trip(make(layout, Path(name)))
         wrong = [check for check in checks if not check.equal]
         assert wrong == [], layout
+
+
+@settings(
+    max_examples=5, deadline=None, derandomize=True, database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)  # fmt: skip
+@given(layouts(), st.integers(0, 20))
+def test_any_layout_that_lost_a_stream_is_seen(layout: dict[str, Any], which: int) -> None:
+    """The same films, with one stream or file taken out of their masters."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        film = make(layout, folder)
+        deliver = load_recipe("identity").deliver.model_copy(update={"access": "none"})
+        recipe = load_recipe("identity").model_copy(update={"deliver": deliver})
+        with open_house(Settings(home=folder / "home", database="", store=None)) as house:
+            master = restore_film(house, film, Order(recipe, folder / "out"))
+        others = [stream.index for stream in probe(master).others()]
+        bad, lost = folder / "bad.mkv", others[which % len(others)]
+        kept = ["-map", "0", "-map", f"-0:{lost}", "-c", "copy"]
+        run_ffmpeg(["-copyts", "-i", str(master), *kept, str(bad)])
+        assert [check for check in compare(film, bad) if not check.equal], (layout, lost)
 
 
 def test_what_has_no_pictures_is_refused(tmp_path: Path) -> None:

@@ -1,13 +1,24 @@
 """Films that are more than a file: reels in order, images with sound; what is no such film is refused."""
 
 import shutil
+import subprocess
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from catalog.events import events_of
+from flows.prepare import Order
+from flows.restore import restore_film
 from flows.roundtrip import round_trip
+from media.ffmpeg import ffmpeg_program
+from media.frames import decode_all
 from media.parts import film_files, probe_film
+from media.probe import probe
 from restar.errors import MediaError, UsageError
+from restar.recipe import Recipe, load_recipe
+from restar.settings import Settings
+from tasks.house import open_house
 from tests.films import run_ffmpeg
 
 
@@ -84,8 +95,60 @@ def test_images_of_two_kinds(tmp_path: Path) -> None:
     refused(folder, "several kinds")
 
 
-def test_openexr_is_refused(tmp_path: Path) -> None:
-    refused(images(tmp_path / "scan", "%06d.exr", "gbrpf32le"), "floating point")
+@pytest.mark.parametrize("pix_fmt", ["gbrpf32le", "gbrapf32le", "grayf32le"])
+def test_openexr_is_refused(tmp_path: Path, pix_fmt: str) -> None:
+    images(tmp_path / "scan", "%06d.exr", pix_fmt)
+    manifest = tmp_path / "film.toml"
+    manifest.write_text('images = "scan"\nrate = "24"\n')
+    refused(manifest, "floating point.*not lossless")
+    with pytest.raises(MediaError, match="floating point"):
+        round_trip(manifest)
+
+
+def exr(folder: Path, values: list[float]) -> Path:
+    """A film of one row of gray light: an image for each value, and half of each picture dark."""
+    folder.mkdir()
+    for number, value in enumerate(values):
+        light = np.array([[value, 0.0]] * 2, "<f4").tobytes()
+        raw = ["-f", "rawvideo", "-pix_fmt", "grayf32le", "-s", "2x2", "-i", "-"]
+        subprocess.run(
+            [ffmpeg_program(), "-v", "error", *raw, "-frames:v", "1", str(folder / f"{number:03}.exr")],
+            input=light, check=True,
+        )  # fmt: skip
+    manifest = folder.with_suffix(".toml")
+    manifest.write_text(f'images = "{folder.name}"\nrate = "24"\n')
+    return manifest
+
+
+def asking(pixel_format: str) -> Recipe:
+    recipe = load_recipe("identity")
+    restore = recipe.restore.model_copy(update={"pixel_format": pixel_format})
+    deliver = recipe.deliver.model_copy(update={"access": "none", "report": False})
+    return recipe.model_copy(update={"restore": restore, "deliver": deliver})
+
+
+def test_openexr_is_rounded_where_the_recipe_asks_and_that_is_told(
+    tmp_path: Path, settings: Settings
+) -> None:
+    film = exr(tmp_path / "scan", [0.5, 1.0, 1.5, -0.25, 1 / 65535])
+    with open_house(settings) as house:
+        master = restore_film(house, film, Order(asking("gray16le"), tmp_path / "out"))
+        with house.catalog.read() as session:
+            film_id = probe(master).metadata["RESTAR_FILM"]
+            (told,) = [e for e in events_of(session, film_id) if e["type"] == "normalization"]
+        with pytest.raises(MediaError, match="not lossless"):
+            restore_film(house, film, Order(asking("auto"), tmp_path / "again"))
+    codes = [int(f.to_ndarray()[0, 0]) for f in decode_all(master, probe(master))]
+    assert codes == [32768, 65535, 65535, 0, 1]
+    assert told["outcome"] == "warning"
+    assert told["detail"]["lossless"].startswith("no")
+    assert told["detail"]["samples outside"] == 4
+
+
+def test_light_that_is_no_number_is_refused(tmp_path: Path, settings: Settings) -> None:
+    film = exr(tmp_path / "scan", [0.5, float("nan")])
+    with open_house(settings) as house, pytest.raises(MediaError, match=r"001\.exr.*NaN"):
+        restore_film(house, film, Order(asking("gray16le"), tmp_path / "out"))
 
 
 def test_reels_that_differ(tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from media.convert import format_of, lossless_equivalent
+from media.convert import format_of, lossless_equivalent, to_format
 from media.format import ColourTags, VideoFormat
+from media.index import frame_md5
 from media.synthetic import digest, moving_pictures
-from restar.errors import RecipeError
+from restar.errors import MediaError, RecipeError
 from restar.timeline import FrameRange
 from restorers import StepContext, restorer
 from restorers.contract import FORMATS, RestorerContract
@@ -70,3 +72,26 @@ def test_it_has_no_options_and_refuses_what_cannot_be_converted() -> None:
 
 def test_it_is_found_by_name() -> None:
     assert isinstance(restorer("identity"), Identity)
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "bits", "means_nothing"),
+    [("p010le", 0x0001, False), ("rgb555le", 0x8000, True), ("x2rgb10le", 0xC000_0000, True)],
+)
+def test_bits_without_a_meaning_are_noticed_where_they_would_be_lost(
+    pix_fmt: str, bits: int, means_nothing: bool
+) -> None:
+    """The spare bits of a word are nobody's; those below the ten of p010 may be twelve-bit samples."""
+    source = VideoFormat(32, 16, pix_fmt)
+    (frame,) = moving_pictures(source, 1)
+    words = np.frombuffer(memoryview(frame.planes[0]), "<u4" if bits > 0xFFFF else "<u2")
+    words |= bits
+    member = Identity()
+    step = member.resolve({}, source)
+    context = StepContext(FrameRange(7, 8), step, source, member.output(step, source), 0)
+    if means_nothing:
+        (out,) = member.restore(iter([frame]), context)
+        assert frame_md5(to_format(out, source)) == frame_md5(frame)
+    else:
+        with pytest.raises(MediaError, match="frame 7: pixel format p010le holds something"):
+            list(member.restore(iter([frame]), context))

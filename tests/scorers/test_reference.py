@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from restar.errors import MediaError
-from scorers.reference import against_reference, vmaf
+from scorers.reference import against_reference, change_error, detail_spectrum, vmaf
 from tests.films import run_ffmpeg
 from tests.scorers.pairs import moving, pairs, twice
 
@@ -47,3 +49,23 @@ def test_the_reference_itself_is_perfect() -> None:
         "ssim-to-source": 1.0,
         "warp-error": 0.0,
     }
+
+
+def test_changes_are_wrong_where_flicker_is_and_not_where_all_is_lighter() -> None:
+    clip = np.random.default_rng(0).random((4, 16, 20, 3)).astype(np.float32)
+    assert change_error(clip, clip + 0.1) == pytest.approx(0, abs=1e-6)
+    flickering = clip + np.array([0, 0.1, 0, 0.1], np.float32)[:, None, None, None]
+    assert change_error(clip, flickering) == pytest.approx(0.1, rel=1e-4)
+    assert change_error(clip[:1], clip[:1]) == 0
+
+
+def test_spectrum_loses_its_fine_rings_by_blur_and_gains_them_by_noise() -> None:
+    random = np.random.default_rng(0)
+    clip = random.random((2, 64, 96)).astype(np.float32)
+    plain = detail_spectrum(clip)
+    soft = detail_spectrum(np.stack([cv2.GaussianBlur(f, (0, 0), 1.0) for f in clip]))
+    noisy = detail_spectrum(clip + random.standard_normal(clip.shape).astype(np.float32))
+    assert plain.shape == (8,)
+    assert soft[0] > 0.5 * plain[0]
+    assert (soft[4:] < 0.1 * plain[4:]).all()
+    assert (noisy[4:] > 3 * plain[4:]).all()

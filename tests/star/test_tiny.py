@@ -13,7 +13,7 @@ from star.patchcodec import PatchCodec, block_transform
 from star.sampling import ddim
 from star.schedule import few_step_plan
 from star.text import encode_prompts
-from star.tiny import PixelNorm
+from star.tiny import FrameConv, PixelNorm, framewise
 from star.tinymodel import TinyStar, enlarged, load_tiny, save_tiny
 from star.tinyprompt import Condition, prompt_for
 from star.unet import StarUNet
@@ -174,3 +174,30 @@ def test_pixel_norm_is_a_layer_norm_over_channels() -> None:
 def test_other_scales_are_refused() -> None:
     with pytest.raises(UsageError, match="by 2 or 4, not by 3"):
         enlarged(torch.zeros(1, 3, 8, 8), 3)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 5])
+@pytest.mark.parametrize("clips", [1, 2])
+def test_convolution_over_frames_is_conv3d(frames: int, clips: int) -> None:
+    torch.manual_seed(0)
+    plain = torch.nn.Conv3d(6, 6, (3, 1, 1), padding=(1, 0, 0))
+    quick = framewise(plain)
+    assert isinstance(quick, FrameConv)
+    given = torch.randn(clips, 6, frames, 3, 4, requires_grad=True)
+    wanted, made = plain(given), quick(given)
+    torch.testing.assert_close(made, wanted)
+    with torch.no_grad():
+        torch.testing.assert_close(quick(given), wanted)
+    one, other = (torch.autograd.grad(m.square().sum(), given)[0] for m in (wanted, made))
+    torch.testing.assert_close(other, one)
+
+
+def test_convolution_over_frames_works_in_16_bits() -> None:
+    torch.manual_seed(0)
+    quick = framewise(torch.nn.Conv3d(6, 6, (3, 1, 1), padding=(1, 0, 0)))
+    given = torch.randn(1, 6, 3, 3, 4)
+    wanted = quick(given)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        made = quick(given)
+    assert made.dtype == torch.bfloat16
+    torch.testing.assert_close(made.float(), wanted, atol=0.03, rtol=0.03)

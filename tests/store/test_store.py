@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from restar.errors import StoreError
+from restar.hashing import sha256_of_file
 from store import AlteredError, Store
 
 
@@ -37,6 +38,25 @@ def test_the_same_bytes_twice_are_one_file(store: Store) -> None:
     assert len([p for p in (store.root / "objects").rglob("*") if p.is_file()]) == 1
 
 
+def test_what_is_published_survives_a_power_cut(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bytes before the name, then the name; its folder was written before any file came."""
+    synced: list[tuple[str, bool]] = []
+
+    def note(path: Path) -> None:
+        inside = path.is_relative_to(store.root)
+        where = path.relative_to(store.root).parts[0] if inside else str(path)
+        synced.append((where, path.is_file()))
+
+    monkeypatch.setattr("store.fsync", note)
+    put(store, b"x")
+    assert synced == [("staging", True), ("objects", False)]
+    synced.clear()
+    other = Store(tmp_path / "other")
+    assert synced == [(str(other.root / "objects"), False)]
+
+
 def test_an_altered_file_is_set_aside(store: Store) -> None:
     sha256 = put(store, b"frames")
     path = store.open_local(sha256)
@@ -47,6 +67,30 @@ def test_an_altered_file_is_set_aside(store: Store) -> None:
     assert not store.holds(sha256)
     assert [p.read_bytes() for p in (store.root / "quarantine").iterdir()] == [b"frameS"]
     assert put(store, b"frames") == sha256
+
+
+def test_what_it_published_itself_is_hashed_again_only_if_touched(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sha256 = put(store, b"frames")
+    read: list[Path] = []
+
+    def hashed(path: Path, progress: object = None) -> str:
+        read.append(path)
+        return sha256_of_file(path)
+
+    monkeypatch.setattr("store.sha256_of_file", hashed)
+    assert store.verify(sha256, own=True) == store.verify(sha256)
+    assert len(read) == 1, "only the one that did not ask for less"
+    Store(store.root).verify(sha256, own=True)
+    assert len(read) == 2, "another process's store knows nothing of it"
+    path = store.open_local(sha256)
+    times = path.stat()
+    path.chmod(0o644)
+    path.write_bytes(b"framez")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    with pytest.raises(AlteredError):
+        store.verify(sha256, own=True)
 
 
 def test_publishing_again_heals_an_altered_file(store: Store) -> None:

@@ -2,17 +2,19 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
 
+from benchmarks.star_tiny_data import write_clip
 from media.degrade import Degradation
 from restar.errors import UsageError
 from star.tinyprompt import measure
 from training.config import DataConfig
 from training.data import Samples, find_pairs, find_photos, loader
 from training.motion import camera_clip
-from training.wear import KINDS, Wear, draw_wear, worn_pair
+from training.wear import KINDS, Wear, compressed, draw_wear, worn_pair
 
 
 def data_of(photos: Path, **more: object) -> DataConfig:
@@ -178,3 +180,42 @@ def test_two_clips_of_one_name_are_refused(pairs: Path) -> None:
     put(pairs / "gt", "a.avi", (64, 48))
     with pytest.raises(UsageError, match="has the same name"):
         find_pairs(pairs)
+
+
+def test_a_margin_is_worn_and_cut_off(photos: Path) -> None:
+    data = data_of(photos, margin=8)
+    wanted, large, _ = Samples(data, 0, 1)[0]
+    assert wanted.shape == large.shape == (2, 3, 48, 64)
+    with pytest.raises(UsageError, match=r"data\.margin 3: choose a multiple of 8"):
+        Samples(data_of(photos, margin=3), 0, 1)
+
+
+def test_wanted_and_given_show_the_same_place(photos: Path) -> None:
+    """Whatever is cut and turned, a clean pair stays a pair."""
+    samples = Samples(data_of(photos, margin=8, wear={"clean": 1}, x2_share=1), 0, 8)
+    for number in range(8):
+        wanted, large, _ = samples[number]
+        same = (wanted - large).square().mean()
+        turned = (wanted - large.flip(-1)).square().mean()
+        assert float(same) < 0.5 * float(turned)
+
+
+def test_the_share_of_pairs_is_kept(photos: Path, tmp_path: Path) -> None:
+    clip = np.zeros((2, 48, 64, 3), np.uint8)
+    write_clip(tmp_path / "gt" / "black.mkv", clip)
+    wear = {"clean": 1}
+    none, all_ = (
+        Samples(data_of(photos, pairs=tmp_path, pairs_share=share, wear=wear), 0, 6)
+        for share in (0, 1)
+    )
+    assert all(float(none[n][0].std()) > 0.01 for n in range(6))
+    assert all(float(all_[n][0].std()) < 0.01 for n in range(6))
+
+
+def test_the_same_clip_is_worn_the_same_each_time() -> None:
+    """H.264 of tiny clips included, of which x264 makes several with its default settings."""
+    photo = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    soft = np.asarray(cv2.GaussianBlur(photo, (0, 0), 2), np.uint8)
+    clip = camera_clip(soft, 7, (72, 96), np.random.default_rng(1))
+    made = {compressed(clip.astype(np.float32) / 255, 21).tobytes() for _ in range(12)}
+    assert len(made) == 1

@@ -83,3 +83,32 @@ def test_the_true_velocity_has_no_loss_at_any_time() -> None:
     assert float(wrong.velocity.min()) > 0.1
     assert (wrong.frequency[:2] > right.frequency[:2]).all()
     assert float(wrong.frequency[2]) == 0
+
+
+def test_relative_loss_is_the_share_of_the_enlarged_inputs_error() -> None:
+    """A clip ten times as near its input counts as much, and no network at all is 1."""
+    schedule = Schedule.published()
+    random = torch.Generator().manual_seed(0)
+    near, noise = (torch.randn(1, 3, 2, 8, 8, generator=random) for _ in range(2))
+    last = torch.tensor([999, 999])
+    x0, noise = torch.cat([near, 10 * near]), noise.expand(2, -1, -1, -1, -1)
+    x = schedule.diffuse(x0, last, noise)
+
+    def loss(part: float, relative: bool) -> torch.Tensor:
+        v = schedule.velocity(part * x0, last, noise)
+        settings = LossConfig(relative=relative)
+        return star_losses(schedule, v, x, x0, noise, last, settings, lambda z: z).velocity
+
+    assert loss(0.0, True).tolist() == pytest.approx([1, 1])
+    assert loss(0.5, True).tolist() == pytest.approx([0.5, 0.5], abs=0.01)
+    absolute = loss(0.5, False)
+    assert float(absolute[1] / absolute[0]) == pytest.approx(10, rel=0.01)
+
+
+def test_a_clip_with_nothing_to_mend_has_no_boundless_weight() -> None:
+    schedule = Schedule.published()
+    x0, noise, last = torch.zeros(1, 3, 1, 8, 8), torch.ones(1, 3, 1, 8, 8), torch.tensor([999])
+    v = schedule.velocity(x0 + 0.1, last, noise)
+    settings = LossConfig(relative=True)
+    made = star_losses(schedule, v, noise, x0, noise, last, settings, lambda z: z).velocity
+    assert float(made) == pytest.approx(1, rel=0.02)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 
@@ -78,7 +79,7 @@ def test_accumulating_is_one_larger_batch(config: TrainConfig) -> None:
 
 def test_a_run_learns(config: TrainConfig) -> None:
     """On one and the same clip the loss falls by a good part."""
-    run = config.run.model_copy(update={"steps": 25, "rate": 2e-3, "warmup": 1, "decay": 0.0})
+    run = config.run.model_copy(update={"steps": 40, "rate": 2e-3, "warmup": 1, "decay": 0.0})
     trainer = fresh(config.model_copy(update={"run": run}))
     one = trainer.samples[0]
     trainer.samples = _Same(one)  # type: ignore[assignment]
@@ -164,6 +165,14 @@ def test_a_whole_run_leaves_weights_curve_and_checkpoint(config: TrainConfig) ->
     assert note == {"steps": 4}
     assert isinstance(model, TinyStar)
     assert not [p for p in config.folder.iterdir() if p.name.startswith(".")]
+    strips = sorted(p.name for p in (config.folder / "strips").iterdir())
+    assert strips == ["000002.png", "000004.png"]
+    picture = cv2.imread(str(config.folder / "strips" / strips[0]))
+    assert picture is not None
+    assert picture.shape == (56, 3 * 64, 3)
+    curve = cv2.imread(str(config.folder / "curve.png"))
+    assert curve is not None
+    assert curve.std() > 5
 
 
 def test_star_tiny_is_trained_as_a_whole() -> None:
@@ -187,7 +196,7 @@ def test_configurations_that_ship_are_valid() -> None:
         ("folder = 1", "'folder'"),
         (
             "folder = 'x'\n[model]\nkind='star-tiny'\n[data]\n[run]\nsteps=1",
-            "needs `photos` or `pairs`",
+            "needs `photos`, `pairs` or a `manifest`",
         ),
         ("folder = 'x'\nspeed = 3", "'speed'|'model'"),
         ("not toml", "not valid TOML"),

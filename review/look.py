@@ -1,0 +1,117 @@
+"""What the player and the timelines are told: sides, times, seams, and where flags lie."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from catalog.browse import film_rate
+from catalog.closeup import SceneSheet, TakeSheet
+from catalog.models import FilmRow, RestorationRow
+from catalog.proxies import ProxyOf
+from media.index import FrameIndex
+from restar.errors import MediaError, StoreError
+from tasks.house import NOMINAL_RATE, House
+
+__all__ = ["Side", "aspect_of", "flag_places", "frame_times", "seams_of", "sides_of", "take_name"]
+
+_PLACE = re.compile(r"frames? (\d+)(?:-(\d+))?")
+
+
+@dataclass(frozen=True)
+class Side:
+    """One thing that can be looked at in the player: the source, its plain resize, or a take."""
+
+    id: str
+    name: str
+    still: str
+    proxy: ProxyOf
+    take: TakeSheet | None = None
+
+
+def sides_of(sheet: SceneSheet) -> list[Side]:
+    """Return what a scene can be looked at in: source, resize (where takes are larger), takes."""
+    film, restoration, scene = sheet.film, sheet.restoration, sheet.scene
+    where: dict[str, Any] = {"film_id": film.id, "start": scene.start, "end": scene.end}
+    sides = [Side("source", "source", f"/still/film/{film.id}/", ProxyOf("source", **where))]
+    if _is_resized(film, restoration):
+        proxy = ProxyOf("resize", **where, format=restoration.take_format)
+        sides.append(Side("resize", "resize", f"/still/resize/{restoration.id}/", proxy))
+    names: dict[str, int] = {}
+    for take in sheet.takes:
+        name = take_name(take)
+        names[name] = names.get(name, 0) + 1
+        shown = name if names[name] == 1 else f"{name} ({names[name]})"
+        proxy = ProxyOf("take", **where, take_key=take.row.take_key)
+        side = f"take-{take.row.id}"
+        sides.append(Side(side, shown, f"/still/take/{take.row.id}/", proxy, take))
+    return sides
+
+
+def take_name(take: TakeSheet) -> str:
+    """Return what a take is called: its restorers, and its seed where one is drawn from."""
+    spec = take.row.spec
+    size = spec["format"].get("video", {})
+    steps = " + ".join(step["use"] for step in spec["steps"])
+    seed = f", seed {spec['seed']}" if spec["seed"] else ""
+    other = f", {size.get('width')}x{size.get('height')}" if not take.fits else ""
+    return f"{steps}{seed}{other}"
+
+
+def frame_times(house: House, film: FilmRow, start: int, end: int) -> tuple[list[float], bool]:
+    """Return when each frame of a range is shown, in seconds from its first; whether that is exact.
+
+    By the times of ingest; where their index is not in the store, by the film's nominal rate.
+    """
+    rate = film_rate(film.media) or NOMINAL_RATE
+    streams = film.media.get("streams") or [{}]
+    base = streams[min(film.media.get("picture", 0), len(streams) - 1)].get("time_base")
+    try:
+        index = FrameIndex.load(house.store.open_local(film.frame_index), Fraction(base or 1))
+    except (StoreError, MediaError):
+        return [float(n / rate) for n in range(end - start)], False
+    first = index.time(start)
+    return [round(float(index.time(n) - first), 6) for n in range(start, end)], True
+
+
+def aspect_of(film: FilmRow) -> float:
+    """Return the shape of a film's pictures as they are shown: width by height, with the SAR."""
+    video = _video(film)
+    width, height = video.get("width") or 16, video.get("height") or 9
+    return round(float(Fraction(width, height) * Fraction(video.get("sar") or 1)), 5)
+
+
+def seams_of(spec: dict[str, Any], start: int, end: int) -> list[int]:
+    """Return the frames at which a step changes from one window of frames to the next."""
+    found: set[int] = set()
+    for step in spec["steps"]:
+        window, overlap = step["options"].get("window"), step["options"].get("overlap", 0)
+        if isinstance(window, int) and isinstance(overlap, int) and 0 <= overlap < window:
+            stride = window - overlap
+            found |= set(range(start + stride + overlap // 2, end, stride))
+    return sorted(found)
+
+
+def flag_places(flags: Sequence[str]) -> list[tuple[int, int, str]]:
+    """Return the frames (first, last) of each flag that tells of some, and its sentence."""
+    places = []
+    for flag in flags:
+        match = _PLACE.search(flag)
+        if match:
+            first = int(match[1])
+            places.append((first, int(match[2] or first), flag))
+    return places
+
+
+def _video(film: FilmRow) -> dict[str, Any]:
+    streams = film.media.get("streams") or [{}]
+    return streams[min(film.media.get("picture", 0), len(streams) - 1)].get("video") or {}
+
+
+def _is_resized(film: FilmRow, restoration: RestorationRow) -> bool:
+    video = _video(film)
+    take = restoration.take_format.get("video") or {}
+    return bool(take) and (video.get("width"), video.get("height")) != (
+        take.get("width"), take.get("height"),
+    )  # fmt: skip
