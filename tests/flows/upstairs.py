@@ -77,6 +77,16 @@ class Up:
         found: list[dict[str, Any]] = self.api.post(f"/{what}/filter", json={}).json()
         return found
 
+    def events(self) -> set[str]:
+        """The names of the events that restar emitted."""
+        since = {"since": "2020-01-01T00:00:00Z", "until": "2120-01-01T00:00:00Z"}
+        asked = {
+            "filter": {"occurred": since, "event": {"exclude_prefix": ["prefect."]}},
+            "limit": 50,
+        }
+        found = self.api.post("/events/filter", json=asked).raise_for_status().json()["events"]
+        return {event["event"] for event in found}
+
     def close(self) -> None:
         self.api.close()
         family = [*psutil.Process(self.process.pid).children(recursive=True)]
