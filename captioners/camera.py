@@ -51,7 +51,7 @@ def _grid(width: int, height: int) -> NDArray[np.float32]:
     columns, rows = 10, max(5, round(10 * height / width))
     xs = (np.arange(columns, dtype=np.float32) + 0.5) * width / columns
     ys = (np.arange(rows, dtype=np.float32) + 0.5) * height / rows
-    return np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 1, 2)
+    return np.asarray(np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 1, 2), np.float32)
 
 
 def _similarity(at: NDArray[np.float32], path: NDArray[np.float32]) -> tuple[float, ...]:

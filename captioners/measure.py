@@ -134,7 +134,9 @@ class Measurer(Staged):
         thin = picture.thin()
         mean, spread = cv2.meanStdDev(thin)
         # in floats: rounded, a flicker of half a level would be none
-        cells = cv2.resize(thin.astype(np.float32), _GRID, interpolation=cv2.INTER_AREA)
+        cells = np.asarray(
+            cv2.resize(thin.astype(np.float32), _GRID, interpolation=cv2.INTER_AREA), np.float32
+        )
         change = np.nan
         if self._cells is not None:
             difference = cells - self._cells

@@ -65,7 +65,8 @@ def facts_of(film: MeasuredFilm, scene: FrameRange) -> SceneFacts:
     shown = full[(full["high"] - full["low"]) > 12] if len(full) else full  # faded to nothing: no
     lit = shown if len(shown) else full
     rate = float(film.rate)
-    grain = _grain(lit, _stands(pairs, rate))
+    stands = _stands(pairs, rate)
+    grain = _grain(lit, stands)
     return SceneFacts(
         colour=_colour(lit, _median(frames["mean"])),
         brightness=_three(
@@ -77,7 +78,7 @@ def facts_of(film: MeasuredFilm, scene: FrameRange) -> SceneFacts:
         motion=_motion(pairs, rate, grain == "no"),
         camera=_camera(pairs, rate),
         grain=grain,
-        flicker=_flicker(frames),
+        flicker=_flicker(frames, stands),
         sharpness=_sharpness(lit),
         fade_in=_fade(frames, rate),
         fade_out=_fade(frames[::-1], rate),
@@ -172,8 +173,11 @@ def _grain(samples: NDArray[np.void], stands: bool) -> YesNo:
     return "yes" if one > 2.2 and two > 2.2 else None
 
 
-def _flicker(frames: NDArray[np.void]) -> YesNo:
-    """Flicker is a change of the whole picture that turns back at once; a fade goes on."""
+def _flicker(frames: NDArray[np.void], stands: bool) -> YesNo:
+    """Flicker is a change of the whole picture that turns back at once; a fade goes on.
+
+    Where the picture stands less of it is clear: what moves changes brightness, too.
+    """
     change, level = frames["change"][1:], np.maximum(frames["mean"][1:], 12)
     if len(change) < 12:
         return None
@@ -183,7 +187,8 @@ def _flicker(frames: NDArray[np.void]) -> YesNo:
     if strength < 0.0018:
         return "no"
     alternating = float(np.mean(change[1:] * change[:-1] < 0))
-    return "yes" if strength > 0.009 and alternating > 0.5 else None
+    clear = strength > (0.0045 if stands else 0.009) and alternating > 0.4
+    return "yes" if clear or strength > 0.015 else None
 
 
 def _sharpness(samples: NDArray[np.void]) -> Sharpness:

@@ -54,8 +54,9 @@ class DetailKept(FrameScorer):
 
     name = "detail-kept"
     about = Metric(
-        "the source's fine detail that is still there", "part", "higher", "1 = all; above: sharper"
-    )
+        "the source's fine detail that is still there", "part", "higher", "1 = all; above: sharper",
+        every=_EVERY,
+    )  # fmt: skip
     session = _KeptSession
 
 
@@ -87,7 +88,7 @@ class DetailGain(FrameScorer):
     name = "detail-gain"
     about = Metric(
         "detail finer than the source's grid, against a plain resize", "times", "higher",
-        "1 = as resize",
+        "1 = as resize", every=_EVERY,
     )  # fmt: skip
     session = _GainSession
 
@@ -186,7 +187,7 @@ class TileEdges(FrameScorer):
     """
 
     name = "tile-edges"
-    about = Metric("straight lines as between tiles", "times", "lower", "0 up; to 4: none")
+    about = Metric("straight lines as between tiles", "times", "lower", "0 up; to 4: none", every=2)
     session = _TileSession
 
 

@@ -22,8 +22,10 @@ _FOLLOWED = 12 / 255  # a pixel of the source that its flow explains this well i
 
 
 class _WarpSession(FrameSession):
+    EVERY = 2
+
     def see(self, pair: Pair) -> None:
-        if not pair.index % 2:
+        if pair.index % self.EVERY != self.EVERY - 1:
             return
         flow, before = pair.flow, pair.before
         if flow is None or before is None:
@@ -52,7 +54,7 @@ class WarpError(FrameScorer):
     algorithm = 2
     about = Metric(
         "unsteadiness along the motion, against the source's own (DIS flow)", "codes", "lower",
-        "below 0: steadier", source="Lai et al. 2018; Kroeger et al. 2016",
+        "below 0: steadier", source="Lai et al. 2018; Kroeger et al. 2016", every=_WarpSession.EVERY,
     )  # fmt: skip
     session = _WarpSession
 
