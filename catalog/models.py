@@ -199,6 +199,7 @@ class RestorationRow(Base):
     recipe_sha256: Mapped[str] = mapped_column(ForeignKey("recipe.sha256"))
     shot_list_id: Mapped[int] = mapped_column(ForeignKey("shot_list.id"))
     take_format: Mapped[Json]
+    settled: Mapped[Json] = mapped_column(default=dict, server_default="{}")
     output: Mapped[str] = mapped_column(default="")
     state: Mapped[RestorationState] = mapped_column(
         enum_of(RestorationState, "state"), default=RestorationState.OPEN

@@ -52,6 +52,7 @@ __all__ = [
     "set_output",
     "set_overrides",
     "set_words",
+    "settled_before",
     "unselect",
     "want",
 ]
@@ -70,11 +71,13 @@ def open_restoration(
     *,
     agent: str,
     recipe_text: str = "",
+    settled: Mapping[str, Any] | None = None,
 ) -> RestorationRow:
     """Return the restoration of a film by a recipe over a shot list; the same three, the same one.
 
-    `take_format` is what all its takes will share; the one that was recorded first stays, and is in
-    the row. `recipe_text` is the recipe as it was written.
+    `take_format` is what all its takes will share, `settled` what the recipe left to `auto`, by the
+    number of the step; those that were recorded first stay, and are in the row. `recipe_text` is the
+    recipe as it was written.
     """
     resolved = recipe.model_dump(mode="json")
     insert_missing(
@@ -85,7 +88,10 @@ def open_restoration(
     )
     key = {"film_id": film_id, "recipe_sha256": recipe.sha256, "shot_list_id": shot_list_id}
     restoration_id = sha256_of(key)
-    values = {"id": restoration_id, **key, "take_format": take_format, "opened_by": agent}
+    values = {
+        "id": restoration_id, **key, "take_format": take_format, "settled": dict(settled or {}),
+        "opened_by": agent,
+    }  # fmt: skip
     if insert_missing(session, RestorationRow, values, ["id"]):
         session.add_all(
             RestorationSceneRow(
@@ -95,6 +101,15 @@ def open_restoration(
         )
         session.flush()
     return session.get_one(RestorationRow, restoration_id, populate_existing=True)
+
+
+def settled_before(
+    session: Session, film_id: str, recipe: Recipe, shot_list_id: int
+) -> dict[str, Any]:
+    """Return what `auto` came to when the restoration was opened; {} where there is none yet."""
+    key = {"film_id": film_id, "recipe_sha256": recipe.sha256, "shot_list_id": shot_list_id}
+    row = session.get(RestorationRow, sha256_of(key))
+    return {} if row is None else dict(row.settled)
 
 
 def set_output(session: Session, restoration_id: str, output: str) -> None:

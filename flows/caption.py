@@ -23,7 +23,7 @@ from catalog.captions import (
 from catalog.events import EventType, append, restoration_stream
 from catalog.models import RestorationRow, RestorationSceneRow
 from catalog.restorations import recipe_of, restoration_scenes, restorations_of, set_overrides
-from flows.prepare import open_for, record_words
+from flows.prepare import open_for, plan_here, record_words
 from restar.errors import UsageError
 from restar.progress import track
 from restar.prompt import MOST_CHARACTERS, clean
@@ -32,7 +32,6 @@ from restar.timeline import FrameRange
 from tasks.caption import Members, Teller
 from tasks.house import House, OpenFilm, open_film
 from tasks.ingest import ingest
-from tasks.plan import plan_restoration
 
 __all__ = ["Captioned", "Edit", "caption_film"]
 
@@ -90,7 +89,7 @@ def caption_film(
     edit.check()
     film = open_film(house, ingest(house, path=path))
     chosen = recipe or _recipe_of(house, film)
-    plan = plan_restoration(film, chosen)
+    plan = plan_here(house, film, chosen)
     members = Members()
     teller = Teller(house, film, chosen, plan, members)
     restoration, scenes = open_for(house, film, plan, chosen, tuple(numbers))

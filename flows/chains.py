@@ -69,7 +69,7 @@ class Chains:
         with self.house.catalog.read() as session:
             recipe = scene_recipe(session, self.restoration, scene)
         if recipe.sha256 not in self._plans:
-            plan = plan_restoration(self.film, recipe)
+            plan = plan_restoration(self.film, recipe, self.restoration.settled)
             self._refuse_other_format(scene, plan)
             self._plans[recipe.sha256] = plan
         return recipe, self._plans[recipe.sha256]

@@ -27,7 +27,7 @@ from restar.spec import Spec, take_key
 from restar.timeline import FrameRange
 from restorers import invents
 from tasks.house import House, OpenFilm
-from tasks.plan import plan_restoration, spec_of
+from tasks.plan import Answers, plan_restoration, spec_of
 
 __all__ = ["choose", "plain_spec"]
 
@@ -50,8 +50,9 @@ def choose(
         spec = plain_spec(film, restoration, take)
         if spec is not None:
             _queue(session, restoration, scene, spec, "plain", priority=lease.priority)
-        again = recipe.select.second_try and _invents(take)
-        second = _second_spec(film, recipe, scene, take) if again else None
+        second = None
+        if recipe.select.second_try and _invents(take):
+            second = _second_spec(film, recipe, restoration.settled, scene, take)
         if recipe.select.rule == "ask":
             unselect(session, restoration.id, scene.number)
         if second is not None:
@@ -96,7 +97,11 @@ def _invents(take: TakeRow) -> bool:
 
 
 def _second_spec(
-    film: OpenFilm, recipe: Recipe, scene: RestorationSceneRow, take: TakeRow
+    film: OpenFilm,
+    recipe: Recipe,
+    answers: Answers,
+    scene: RestorationSceneRow,
+    take: TakeRow,
 ) -> tuple[Spec, Needs] | None:
     """The take's spec with the second try's options in its last step, and what it needs of an agent.
 
@@ -107,7 +112,8 @@ def _second_spec(
     *steps, last = recipe.restore.steps
     changed = Step(use=last.use, options={**last.options, **options})
     restore = recipe.restore.model_copy(update={"steps": (*steps, changed)})
-    plan = plan_restoration(film, recipe.model_copy(update={"restore": restore}))
+    changed_recipe = recipe.model_copy(update={"restore": restore})
+    plan = plan_restoration(film, changed_recipe, answers)
     first = Spec.from_json(take.spec)
     spec = replace(first, steps=plan.steps, seed=int(seed))
     if spec == first or plan.take_format.to_json() != take.spec["format"]:

@@ -4,6 +4,7 @@ Running it again is safe and cheap: what is there is checked by hash and used ag
 altered, or wanted otherwise by now is queued, and nothing else.
 """
 
+import logging
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from catalog.restorations import (
     set_output,
     set_overrides,
     set_words,
+    settled_before,
     unselect,
     want,
 )
@@ -45,7 +47,7 @@ from tasks.caption import Teller, Words, is_resized
 from tasks.guard import guard_wanted
 from tasks.house import House, OpenFilm, open_film, place, process_is_alive
 from tasks.ingest import ingest
-from tasks.plan import Plan, plan_restoration, spec_of
+from tasks.plan import Plan, plan_restoration, replaced, spec_of
 from tasks.score import check_scoring
 from tasks.shots import shots_of
 
@@ -54,6 +56,7 @@ __all__ = [
     "Prepared",
     "hold_back",
     "open_for",
+    "plan_here",
     "prepare",
     "queue_score",
     "record_words",
@@ -63,6 +66,7 @@ __all__ = [
 ]
 
 
+_log = logging.getLogger("restar.prepare")
 _ALWAYS_CARRIED: tuple[str, ...] = ("prompt", "seed")
 _CARRIED_IN_A_FORMAT = ("recipe", "recipe_sha256", "strength")
 
@@ -104,7 +108,7 @@ def prepare(house: House, path: Path, order: Order, film_id: str | None = None) 
         rounding=order.recipe.restore.pixel_format != "auto",
     )  # fmt: skip
     film = open_film(house, film_id)
-    plan = plan_restoration(film, order.recipe)
+    plan = plan_here(house, film, order.recipe)
     _refuse_unknown_scenes(house, film, order.scenes)
     teller = Teller(
         house, film, order.recipe, plan
@@ -128,6 +132,14 @@ def prepare(house: House, path: Path, order: Order, film_id: str | None = None) 
                 set_overrides(session, restoration.id, scene.number, scene.overrides)
         queued = settle_scenes(session, house, restoration, mine, settled, order.priority)
     return Prepared(film_id, restoration.id, target, len(scenes), queued)
+
+
+def plan_here(house: House, film: OpenFilm, recipe: Recipe) -> Plan:
+    """Plan a film's restoration; what is left to `auto` is as when it was opened, if it was."""
+    with house.catalog.read() as session:
+        shots = latest_shot_list(session, film.row.id)
+        answers = {} if shots is None else settled_before(session, film.row.id, recipe, shots.id)
+    return plan_restoration(film, recipe, answers)
 
 
 def settle_scenes(
@@ -221,6 +233,8 @@ def want_scene(
     card = is_resized(plan, scene.marks, scene.overrides)
     spec, key = _wanted(restoration.film_id, scene, plan, recipe, scene.prompt or "", card)
     changed = scene.wanted_take_key != key
+    if changed:
+        _tell_of_replaced(session, house, restoration, scene, plan)
     made = want(
         session,
         restoration.id,
@@ -239,6 +253,27 @@ def want_scene(
         )
         hold_back(session, restoration.id, scene.number, recipe)
     return made
+
+
+def _tell_of_replaced(
+    session: Session,
+    house: House,
+    restoration: RestorationRow,
+    scene: RestorationSceneRow,
+    plan: Plan,
+) -> None:
+    """Say, and record as an event, where a scene gets another step than its recipe asks for."""
+    for number, (step, reason) in replaced(plan, scene.prompt or "").items():
+        wanted = plan.steps[number].use
+        _log.warning("scene %d gets %s in place of %s: %s", scene.number, step.use, wanted, reason)
+        append(
+            session,
+            restoration_stream(restoration.id),
+            EventType.POLICY_ASSIGNMENT,
+            film_id=restoration.film_id,
+            agent=house.who,
+            detail={"scene": scene.number, "step": wanted, "instead": step.use, "reason": reason},
+        )
 
 
 def queue_score(
@@ -314,7 +349,7 @@ def open_for(
             raise CatalogError(f"{film.path}: has no shot list; `restar shots` makes one")
         restoration = open_restoration(
             session, film.row.id, recipe, shots.id, plan.take_format.to_json(),
-            agent=house.who,
+            agent=house.who, settled=plan.settled,
         )  # fmt: skip
         if restoration.take_format != plan.take_format.to_json():
             raise RecipeError(
@@ -390,7 +425,8 @@ def _wanted(
     card: bool,
 ) -> tuple[Spec, str]:
     seed = scene.overrides.get("seed", recipe.restore.seed)
-    spec = spec_of(plan, recipe, prompt, seed, card=card)
+    settled = plan.changed(scene.overrides.get("settled", {}))
+    spec = spec_of(settled, recipe, prompt, seed, card=card)
     return spec, take_key(film_id, FrameRange(scene.start, scene.end), spec)
 
 

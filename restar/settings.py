@@ -76,6 +76,32 @@ class Settings(BaseSettings):
         pattern="^(auto|float32|float16|bfloat16)$",
         description="Numbers of captioning models; auto = bfloat16 on a GPU, float32 on a processor.",
     )
+    star_device: str = Field(
+        default="auto",
+        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
+        description="Where STAR runs: auto (a GPU where there is one), cpu, mps, cuda, cuda:1.",
+    )
+    star_memory_mib: int = Field(
+        default=0,
+        ge=0,
+        description="Memory that STAR may use (MiB); 0 = most of the device's total. Where it is too "
+        "little for a whole window, windows become shorter and pictures are worked on in tiles.",
+    )
+    star_offload: str = Field(
+        default="none",
+        pattern="^(none|model|sequential)$",
+        description="What waits in main memory while a GPU works: none, model (the parts that are not "
+        "at work), sequential (all but one layer; slow).",
+    )
+    star_compile: bool = Field(
+        default=False, description="Compile the network first (minutes; faster on long films)."
+    )
+    star_channels_last: bool = Field(
+        default=False, description="Keep channels last in memory (faster on some GPUs)."
+    )
+    star_deterministic: bool = Field(
+        default=True, description="Refuse operations that give other bytes each time."
+    )
     agent: str = Field(
         default="", description="Name of the person or service in events; empty = the user's name."
     )

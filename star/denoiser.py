@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from restar.errors import RestarError, UsageError
+from restar.errors import NotFiniteError, UsageError
 from star.controlnet import StarControlNet
 from star.guidance import guide
 from star.schedule import Schedule
@@ -63,7 +63,7 @@ class Denoiser:
     length: int | None = None
 
     def __call__(self, x: Tensor, t: int, step: int) -> Tensor:
-        """Return x_0 (b, c, f, h, w) for `x` of that shape at time `t`; raise RestarError for NaN."""
+        """Return x_0 (b, c, f, h, w) for `x` of that shape at time `t`; raise NotFiniteError for NaN."""
         over = self.windows(x.shape[2])
         return join_by_cuts([self.clean(x, t, step, window) for window in over], over)
 
@@ -73,23 +73,28 @@ class Denoiser:
 
     def clean(self, x: Tensor, t: int, step: int, window: Window) -> Tensor:
         """Return x_0 of one window's frames."""
-        part = x[:, :, slice(*window)]
         hint = None if self.hint is None else self.hint[:, :, slice(*window)]
-        times = torch.full((len(x),), t, device=x.device, dtype=torch.long)
-        v = self.checked(part, times, self.text, hint, (step, window))
+        return self.clean_of(x[:, :, slice(*window)], t, hint, (step, window))
+
+    def clean_of(
+        self, part: Tensor, t: int, hint: Tensor | None, place: tuple[int, Window]
+    ) -> Tensor:
+        """Return x_0 of a part that is given with its hint; `place` (step, frames) names it in errors."""
+        times = torch.full((len(part),), t, device=part.device, dtype=torch.long)
+        v = self.checked(part, times, self.text, hint, place)
         if self.guidance.scale != 1:
             if self.negative is None:
                 raise UsageError(
                     f"guidance of {self.guidance.scale:g} needs a negative text; give one, or scale 1"
                 )
-            away = self.checked(part, times, self.negative, hint, (step, window))
+            away = self.checked(part, times, self.negative, hint, place)
             v = guide(v, away, self.guidance.scale, self.guidance.rescale)
         return self.schedule.clean(part, times, v)
 
     def checked(
         self, x: Tensor, t: Tensor, text: Tensor, hint: Tensor | None, place: tuple[int, Window]
     ) -> Tensor:
-        """Return the velocity; raise RestarError, naming step, window and layer, unless all finite."""
+        """Return the velocity; raise NotFiniteError, naming step, window and layer, unless all finite."""
         v = self.predict(x, t, text, hint)
         if bool(torch.isfinite(v).all()):
             return v
@@ -100,7 +105,7 @@ class Denoiser:
             cause = f"came in with the {bad}"
         else:
             cause = f"began in {self.layer(x, t, text, hint)}"
-        raise RestarError(
+        raise NotFiniteError(
             f"NaN or infinity in sampling step {step + 1}, window of frames {start}-{end - 1} "
             f"(time {int(t[0])}): it {cause}. A lower precision overflows first: try float32"
         )

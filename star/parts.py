@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPTextConfig, CLIPTextModel
+from transformers.utils.logging import disable_progress_bar
 
 from restar.errors import CheckpointError
 from star.checkpoint import check_shapes, check_tensor, shapes_of
@@ -52,6 +53,7 @@ def load_part(
     """
     path = weights.part(part)
     check_names(path, part)
+    disable_progress_bar()
     keyword = "dtype" if part == "text_encoder" else "torch_dtype"
     try:
         model = _CLASSES[part].from_pretrained(path, local_files_only=True, **{keyword: dtype})

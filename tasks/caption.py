@@ -28,6 +28,7 @@ from restar.prompt import PromptRecord, clean, make_prompt
 from restar.recipe import Recipe
 from restar.timeline import FrameRange
 from restorers import Restorer, restorer
+from tasks.condition import condition_of
 from tasks.house import House, OpenFilm
 from tasks.measure import FactsOfFilm, measures_of
 from tasks.plan import Plan
@@ -182,7 +183,7 @@ class Teller:
                 # what became of the print is told to people; a restorer would draw it
                 "caption": picture if caption.kind == "template" else caption.text,
                 "facts": picture,
-                "condition": condition_in_words(stated),
+                "condition": self._condition(scene) or condition_in_words(stated),
             },
             source=caption.revision,
             limit=prompt.limit,
@@ -192,6 +193,15 @@ class Teller:
             count=count,
             counted=counted,
         )
+
+    def _condition(self, scene: RestorationSceneRow) -> str | None:
+        """The condition in the words of the one that listens; None where it has none of its own."""
+        frames = FrameRange(scene.start, scene.end)
+        said = (
+            condition_of(self.house, self.film, frames, member, resolved)
+            for member, resolved in self._listeners
+        )
+        return next((one for one in said if one), None)
 
 
 def is_resized(plan: Plan, marks: Sequence[str], overrides: Mapping[str, Any]) -> bool:

@@ -4,8 +4,9 @@ What can't work is refused here: an unknown option, a size that a step can't tak
 FFV1 has no lossless place for. All scenes of a restoration get one take format.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from media.convert import ffv1_pix_fmts, full_range, lossless_equivalent
 from media.format import TakeFormat, VideoFormat
@@ -13,12 +14,17 @@ from media.parts import float_error
 from media.probe import MediaInfo
 from restar.errors import MediaError, RecipeError
 from restar.needs import NONE, Needs, joined
-from restar.recipe import Recipe
+from restar.recipe import Recipe, Step
 from restar.spec import ResolvedStep, Spec
-from restorers import invents, needs_of, restorer
+from restorers import Restorer, invents, needs_of, restorer
 from tasks.house import OpenFilm
 
-__all__ = ["Plan", "plan_chain", "plan_restoration", "spec_of"]
+__all__ = [
+    "Answers", "Plan", "plan_chain", "plan_restoration", "replaced", "shrunk", "spec_of",
+]  # fmt: skip
+
+Answers = dict[str, dict[str, Any]]
+"""What `auto` came to, by the number of the step (from 0) and the name of the option."""
 
 
 @dataclass(frozen=True)
@@ -31,15 +37,35 @@ class Plan:
     steps: tuple[ResolvedStep, ...]
     take_format: TakeFormat
     needs: Needs = NONE
+    settled: Answers = field(default_factory=dict)
     card_steps: tuple[ResolvedStep, ...] | None = None
 
+    def changed(self, answers: Answers) -> "Plan":
+        """Return the plan with other answers to `auto`, of one scene."""
+        steps = tuple(
+            replace(step, options={**step.options, **answers.get(str(number), {})})
+            for number, step in enumerate(self.steps)
+        )
+        return replace(self, steps=steps)
 
-def plan_restoration(film: OpenFilm, recipe: Recipe) -> Plan:
-    """Resolve a recipe for a film; raise RecipeError or MediaError for what can't be made."""
-    return plan_chain(film.path, film.info, recipe, bool(film.index.records["interlaced"].any()))
+
+def plan_restoration(film: OpenFilm, recipe: Recipe, answers: Answers | None = None) -> Plan:
+    """Resolve a recipe for a film; raise RecipeError or MediaError for what can't be made.
+
+    A restorer names in `settles` the options whose `auto` depends on the host. `answers` are those
+    that were found before; the plan has those that hold now.
+    """
+    interlaced = bool(film.index.records["interlaced"].any())
+    return plan_chain(film.path, film.info, recipe, interlaced, answers)
 
 
-def plan_chain(path: Path, info: MediaInfo, recipe: Recipe, interlaced: bool = False) -> Plan:
+def plan_chain(
+    path: Path,
+    info: MediaInfo,
+    recipe: Recipe,
+    interlaced: bool = False,
+    answers: Answers | None = None,
+) -> Plan:
     """Resolve a recipe for a film that was only probed; `interlaced` if some of its frames say so."""
     video = info.format
     interlaced = interlaced or video.field_order not in {"unknown", "progressive"}
@@ -50,6 +76,7 @@ def plan_chain(path: Path, info: MediaInfo, recipe: Recipe, interlaced: bool = F
     steps: list[ResolvedStep] = []
     plain: list[ResolvedStep] = []
     needs: list[Needs] = []
+    found: Answers = {}
     for number, wanted in enumerate(recipe.restore.steps, start=1):
         member = restorer(wanted.use)
         if interlaced and member.needs_progressive:
@@ -57,7 +84,11 @@ def plan_chain(path: Path, info: MediaInfo, recipe: Recipe, interlaced: bool = F
                 f"{path}: is interlaced, and step {number} ('{member.name}') works on whole "
                 "frames; deinterlace it first, or use the recipe `identity`"
             )
-        resolved = member.resolve(dict(wanted.options), video)
+        left = _left_to_auto(member, wanted)
+        before = {k: v for k, v in (answers or {}).get(str(number - 1), {}).items() if k in left}
+        resolved = member.resolve({**wanted.options, **before}, video)
+        if left:
+            found[str(number - 1)] = {name: resolved.options[name] for name in left}
         needs.append(needs_of(member, resolved, video))
         made = member.output(resolved, video)
         steps.append(resolved)
@@ -66,20 +97,22 @@ def plan_chain(path: Path, info: MediaInfo, recipe: Recipe, interlaced: bool = F
         video = made
     take_format = TakeFormat.of(_storable(video, recipe.restore.pixel_format))
     cards = tuple(plain) if plain and plain != steps else None
-    return Plan(tuple(steps), take_format, joined(needs), cards)
+    return Plan(tuple(steps), take_format, joined(needs), found, cards)
 
 
 def spec_of(plan: Plan, recipe: Recipe, prompt: str, seed: int, *, card: bool = False) -> Spec:
     """Return the spec of one scene: all that decides its pixels. `prompt` is what is told, whole.
 
+    A step whose restorer knows itself to be the wrong tool for such a scene gives way (`replaced`).
     A `card` is resized where the plan says so of text cards; nobody is told anything then.
     """
     if card and plan.card_steps is not None:
         return Spec(
             plan.card_steps, seed=0, prompt="", negative="", format=plan.take_format.to_json()
         )
+    found = replaced(plan, prompt)
     return Spec(
-        steps=plan.steps,
+        steps=tuple(found[n][0] if n in found else step for n, step in enumerate(plan.steps)),
         seed=seed,
         prompt=prompt,
         negative=recipe.prompt.negative,
@@ -96,6 +129,43 @@ def _plain(use: str, source: VideoFormat, made: VideoFormat) -> ResolvedStep:
             f"{source.height}, which no plain resize by a whole number does; leave text_cards out"
         )
     return restorer("resize").resolve({"scale": scale}, source)
+
+
+def replaced(plan: Plan, prompt: str) -> dict[int, tuple[ResolvedStep, str]]:
+    """Return the steps that others take the place of in a scene of this prompt, and why.
+
+    A restorer may have a method `instead(step, prompt)`, which gives a step of the same output.
+    """
+    found = {}
+    for number, resolved in enumerate(plan.steps):
+        instead = getattr(restorer(resolved.use), "instead", None)
+        other = instead(resolved, prompt) if instead is not None else None
+        if other is not None:
+            found[number] = other
+    return found
+
+
+def shrunk(film: OpenFilm, recipe: Recipe, spec: Spec) -> Answers | None:
+    """Return answers to `auto` that take less memory than those of a spec that ran out of it.
+
+    None where no restorer can do with less, or its recipe does not leave it the choice.
+    """
+    video = film.info.format
+    for number, (resolved, wanted) in enumerate(
+        zip(spec.steps, recipe.restore.steps, strict=False)
+    ):
+        member = restorer(resolved.use)
+        smaller = getattr(member, "smaller", None)
+        less = smaller(resolved, video) if smaller is not None else None
+        if less and resolved.use == wanted.use and set(less) <= set(_left_to_auto(member, wanted)):
+            return {str(number): less}
+        video = member.output(resolved, video)
+    return None
+
+
+def _left_to_auto(member: Restorer, wanted: Step) -> list[str]:
+    names = getattr(member, "settles", ())
+    return [name for name in names if wanted.options.get(name, "auto") == "auto"]
 
 
 def _storable(video: VideoFormat, wanted: str) -> VideoFormat:

@@ -19,10 +19,12 @@ from restar.film import Scene
 from restar.progress import track
 from restar.recipe import Recipe
 from restar.timeline import FrameRange, timecode
+from restorers import restorer
 from store import write_error
+from tasks.condition import measured_condition
 from tasks.house import NOMINAL_RATE, House, OpenFilm
 from tasks.pictures import Picture, beside, jpeg, small_picture
-from tasks.plan import plan_restoration, spec_of
+from tasks.plan import Plan, plan_restoration, spec_of
 from tasks.restore import Workshop, restored_frames
 
 __all__ = ["Estimate", "preview"]
@@ -58,7 +60,7 @@ def preview(
     frames, size, seconds = 0, 0, 0.0
     for scene in scenes:
         part = _middle(scene, round(_SECONDS * rate))
-        spec = spec_of(plan, recipe, "", recipe.restore.seed)
+        spec = spec_of(plan, recipe, _told(film, plan, part), recipe.restore.seed)
         with (
             house.store.staging() as folder,
             track(f"preview of scene {scene.number}", "frames", part.count) as advance,
@@ -84,6 +86,17 @@ def preview(
         take_bytes=round(size / frames * film.index.count),
         picture=target,
     )
+
+
+def _told(film: OpenFilm, plan: Plan, part: FrameRange) -> str:
+    """What a restorer with words of its own for wear is told; nobody captions for a preview."""
+    for resolved in plan.steps:
+        member = restorer(resolved.use)
+        said = measured_condition(film, part, member, resolved)
+        if said:
+            template = getattr(member, "prompt_template", lambda _step: "{condition}")(resolved)
+            return str(template).format(caption="", facts="", condition=said).strip()
+    return ""
 
 
 def _middle(scene: Scene, length: int) -> FrameRange:

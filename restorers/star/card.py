@@ -1,0 +1,46 @@
+"""What star-tiny's card says to a restoration: how it is to be told, and where it is the wrong tool."""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["better_resized", "measured_levels", "tiny_template"]
+
+_LEVELS = re.compile(r"film enlarged x(\d+), noise (\d), sharpness (\d), flicker (\d)")
+_LEAST_SIDE = 10
+
+# Noise level up to which a plain resize was better, by scale (benchmarks/star_gain.py, docs/star.md).
+_CLEAN_TO: dict[int, int] = {2: 1}
+
+
+def tiny_template(scale: int) -> str:
+    """Return the template of star-tiny's texts, as it was taught them."""
+    return f"film enlarged x{scale}, {{condition}}"
+
+
+def measured_levels(pictures: Sequence[NDArray[np.float32]]) -> str | None:
+    """Return "noise 3, sharpness 5, flicker 2" of successive frames (h, w, 3), 0..1; None if tiny."""
+    if min(pictures[0].shape[:2]) < _LEAST_SIDE:
+        return None
+    import torch
+
+    from star.tinyprompt import measure, prompt_for
+
+    frames = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2) * 2 - 1
+    return prompt_for(2, measure(frames)).partition(", ")[2]
+
+
+def better_resized(scale: int, prompt: str) -> str:
+    """Return why a scene of this prompt is better off with a plain resize; "" where it isn't."""
+    found = _LEVELS.search(prompt)
+    if found is None or int(found[1]) != scale or scale not in _CLEAN_TO:
+        return ""
+    noise, most = int(found[2]), _CLEAN_TO[scale]
+    if noise > most:
+        return ""
+    return (
+        f"clean at x{scale} (noise {noise} of 9): there star-tiny is known to lose against a plain "
+        'resize, which it got; the option clean = "restore" insists'
+    )
