@@ -162,9 +162,11 @@ def table(results: list[Result]) -> str:
         if not runs:
             continue
         values = np.array([[getattr(run, name) for name in names] for run in runs])
-        spreads.append(np.ptp(values, axis=0))
+        if len(runs) > 1:
+            spreads.append(np.ptp(values, axis=0))
         lines.append(f"| {cell.liem} | {cell.frequency} | {_row(values.mean(0))} |")
-    lines.append(f"| two seeds differ by | | {_row(np.mean(spreads, axis=0))} |")
+    if spreads:
+        lines.append(f"| two seeds differ by | | {_row(np.mean(spreads, axis=0))} |")
     return "\n".join(lines)
 
 
