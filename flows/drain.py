@@ -188,9 +188,7 @@ def _wants_less(bench: Bench, ready: Ready, error: BaseException) -> bool:
             },
         )  # fmt: skip
         finish(session, lease)
-        want_scene(
-            session, bench.house, restoration, scene, plan, recipe, priority=lease.priority
-        )
+        want_scene(session, bench.house, restoration, scene, plan, recipe, priority=lease.priority)
     bench.leases.let_go(lease)
     _log.warning("scene %d ran out of memory; it is tried with smaller windows", scene.number)
     return True
