@@ -75,6 +75,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     told = parser.parse_args()
+    cv2.setNumThreads(1)
     config = load_config(told.config)
     assert config.held is not None
     clips = [part(held) for held in held_clips(config.held) if held.group in _GROUPS]

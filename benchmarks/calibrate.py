@@ -3,10 +3,12 @@
     python -m benchmarks.calibrate measure --cache DIR [--workers 2]
     python -m benchmarks.calibrate thresholds --cache DIR
     python -m benchmarks.calibrate rates --cache DIR
+    python -m benchmarks.calibrate star-tiny --cache DIR [--workers 1]
 
 `measure` fetches the footage if it is missing and measures every take; `thresholds` proposes limits
 from the clips that are not held out; `rates` tells detection and false alarms of the limits that
-restar ships, on the clips that are. docs/scores.md has its tables.
+restar ships, on the clips that are; `star-tiny` tells what good takes of star-tiny on these are flagged
+for. docs/scores.md has the tables.
 """
 
 import argparse
@@ -23,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.clips import Clip, clips
-from benchmarks.faults import FAULTS, STRENGTHS, WHERE
+from benchmarks.faults import FAULTS, OTHERS, STRENGTHS, WHERE
 from media.convert import from_rgb, scaled, to_rgb
 from media.degrade import CopyPass, Degradation, PrintWear, degrade_frames
 from media.format import ColourTags, VideoFormat
@@ -106,11 +108,11 @@ def of_clip(
     clean = [np.asarray(p, np.float32) / 255 for p in clip.load()]
     made = [(kind, source_pairs(source), take) for kind, source, take in goods(clean, seed)]
     rows = [(kind, "", "", measure(source, take, only)) for kind, source, take in made]
-    for number, (fault, put) in enumerate(FAULTS.items()):
+    for number, (fault, put) in enumerate({**FAULTS, **OTHERS}.items()):
         if faults and fault not in faults:
             continue
         for strength, word in enumerate(STRENGTHS):
-            for turn in range(2 if word == "medium" else 1):
+            for turn in range(_takes_of(fault, word)):
                 kind, source, take = made[(number + seed + 3 * turn + strength) % len(made)]
                 random = np.random.default_rng((seed, number, strength, turn))
                 faulty = [np.clip(p, 0, 1) for p in put(take, random, strength)]
@@ -122,11 +124,18 @@ def of_clip(
     ]  # fmt: skip
 
 
+def _takes_of(fault: str, strength: str) -> int:
+    if fault in OTHERS:
+        return int(strength == "medium")
+    return 2 if strength == "medium" else 1
+
+
 def run_measure(cache: Path, workers: int, only: Sequence[str], faults: Sequence[str] = ()) -> None:
     """Measure every clip that was not; with `only`, these measures anew, into what is there."""
     folder = cache / "measured"
     folder.mkdir(exist_ok=True)
     wanted = [c for c in clips(cache) if only or not (folder / f"{c.name}.json").exists()]
+    wanted.sort(key=lambda clip: not clip.held_out)
     work = partial(of_clip, only=only, faults=faults)
     with ProcessPoolExecutor(workers) as pool:
         for clip, made in zip(wanted, pool.map(work, wanted), strict=True):
@@ -154,9 +163,45 @@ def _put_into(
     return there
 
 
-def measured(cache: Path) -> Iterator[dict[str, Any]]:
+def run_star_tiny(cache: Path, workers: int) -> None:
+    """Measure takes of star-tiny on held-out clips that were not, and print what they are flagged for."""
+    folder = cache / "star-tiny"
+    folder.mkdir(exist_ok=True)
+    wanted = [c for c in clips(cache) if c.held_out and not (folder / f"{c.name}.json").exists()]
+    with ProcessPoolExecutor(workers) as pool:
+        for clip, rows in zip(wanted, pool.map(_of_star_tiny, wanted), strict=True):
+            (folder / f"{clip.name}.json").write_text(json.dumps(rows), encoding="utf-8")
+            print(f"{clip.name}: {len(rows)} takes", flush=True)
+    _show_good(list(measured(cache, "star-tiny")))
+
+
+def _of_star_tiny(clip: Clip, frames: int = 12) -> list[dict[str, Any]]:
+    """Takes of a clip's first frames by star-tiny, x2: of a clean source and of a worn one."""
+    import torch
+
+    from benchmarks.startiny import star_tiny
+
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    seed = sum(clip.name.encode())
+    clean = [np.asarray(p, np.float32) / 255 for p in clip.load()[:frames]]
+    rows = []
+    for kind, how in (
+        ("star-tiny-x2", Degradation(downscale=2)),
+        ("star-tiny-x2-of-worn", Degradation(_WORN, _COPIED, 2)),
+    ):
+        source = list(degrade_frames(clean, how, seed))
+        series = measure(source_pairs(source), star_tiny(source), ())
+        rows.append(
+            {"clip": clip.name, "held_out": True, "good": kind, "fault": "", "strength": "",
+             "series": [asdict(one) for one in series]}
+        )  # fmt: skip
+    return rows
+
+
+def measured(cache: Path, folder: str = "measured") -> Iterator[dict[str, Any]]:
     """Yield every take that was measured, its series as such."""
-    for path in sorted((cache / "measured").glob("*.json")):
+    for path in sorted((cache / folder).glob("*.json")):
         for row in json.loads(path.read_text()):
             yield {**row, "series": [_series(one) for one in row["series"]]}
 
@@ -204,13 +249,19 @@ def run_rates(cache: Path) -> None:
         for strength in STRENGTHS:
             takes = [r for r in rows if (r["fault"], r["strength"]) == (fault, strength)]
             hits = sum(bool(flags_at(r) & set(wanted)) for r in takes)
-            found.append(f"{_percent(hits, len(takes))} of {len(takes)}")
+            found.append(f"{_percent(hits, len(takes))} of {len(takes)}" if takes else "")
         wrong = sum(bool(flags_at(r) & set(wanted)) for r in good)
         print(
             f"| {fault} | {' or '.join(wanted)} | {' | '.join(found)} | {_percent(wrong, len(good))} |"
         )
+    print()
+    _show_good(good)
+
+
+def _show_good(good: list[dict[str, Any]]) -> None:
+    """Print what good takes are flagged for."""
     wrong = sum(bool(flags_at(r)) for r in good)
-    print(f"\nAny flag on a good take: {_percent(wrong, len(good))}\n")
+    print(f"Any flag on a good take: {_percent(wrong, len(good))}\n")
     print("| good take | takes | flagged |\n| --- | ---: | --- |")
     for kind in dict.fromkeys(row["good"] for row in good):
         takes = [row for row in good if row["good"] == kind]
@@ -241,7 +292,7 @@ def _percent(part: int, whole: int) -> str:
 def main() -> None:
     """Do what the command line says."""
     arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    arguments.add_argument("what", choices=("measure", "thresholds", "rates"))
+    arguments.add_argument("what", choices=("measure", "thresholds", "rates", "star-tiny"))
     arguments.add_argument("--cache", type=Path, required=True, help="folder of the footage")
     arguments.add_argument("--workers", type=int, default=2)
     arguments.add_argument("--only", nargs="*", default=(), help="measure only these scorers, anew")
@@ -249,6 +300,8 @@ def main() -> None:
     given = arguments.parse_args()
     if given.what == "measure":
         run_measure(given.cache, given.workers, tuple(given.only), tuple(given.faults))
+    elif given.what == "star-tiny":
+        run_star_tiny(given.cache, given.workers)
     elif given.what == "thresholds":
         run_thresholds(given.cache)
     else:

@@ -3,6 +3,7 @@
 python -m benchmarks.facts --clips 60              on generated clips, everything known
 python -m benchmarks.facts --films FILM...         what is stated of the scenes of films
 python -m benchmarks.facts --labelled FOLDER       on scenes that a person looked at (real_facts.json)
+    with --worn archive|star                       worn by a preset of media.degrade first
 python -m benchmarks.facts --cost FILM...          the share on top of the ingest pass
 """
 
@@ -12,14 +13,19 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
-from benchmarks.known_clips import known_clips, write_clip
+import numpy as np
+
+from benchmarks.known_clips import known_clips, worn, worn_truth, write_clip, write_film
 from captioners.measure import MeasuredFilm, Measurer, measured
 from captioners.scenefacts import facts_of
+from media.convert import to_rgb
+from media.degrade import preset
 from media.frames import IndexWriter, decode_all, index_film
 from media.probe import probe
 from restar.timeline import FrameRange
@@ -67,23 +73,29 @@ def measure(path: Path, frames: int | None = None) -> MeasuredFilm:
         return MeasuredFilm.load(target)
 
 
-def generated(count: int, seed: int) -> Tally:
-    """Facts of generated clips."""
+def generated(count: int, seed: int, wear: str = "") -> Tally:
+    """Facts of generated clips of 480x360; of 320x240 where they are worn."""
     tally = Tally()
+    size = (480, 360)
+    if wear:
+        size = (320 * preset(wear, seed).downscale, 240 * preset(wear, seed).downscale)
     with tempfile.TemporaryDirectory() as folder:
-        for clip in known_clips(count, seed):
-            path = write_clip(clip, Path(folder) / "clip.mp4")
+        for clip in known_clips(count, seed, size):
+            path = write_clip(clip, Path(folder) / "clip.mp4", wear)
             film = measure(path)
             tally.add(
                 f"clip {clip.seed}",
-                clip.truth,
+                worn_truth(clip.truth, wear) if wear else clip.truth,
                 facts_of(film, FrameRange(0, clip.frames)).to_json(),
             )
     return tally
 
 
-def labelled(folder: Path) -> Tally:
-    """Facts of real scenes, by what a person saw in them (benchmarks/real_facts.json)."""
+def labelled(folder: Path, wear: str = "", most: int = 10_000) -> Tally:
+    """Facts of real scenes, by what a person saw in them (benchmarks/real_facts.json).
+
+    Worn by a preset, if one is named: each scene by itself, of no more than `most` frames.
+    """
     tally = Tally()
     labels = json.loads((Path(__file__).parent / "real_facts.json").read_text(encoding="utf-8"))
     for name, scenes in labels.items():
@@ -91,11 +103,37 @@ def labelled(folder: Path) -> Tally:
         if not paths:
             print(f"{name}: not below {folder}", file=sys.stderr)
             continue
+        if wear:
+            for scene, film in _worn_scenes(paths[0], scenes, wear, most):
+                stated = facts_of(film, FrameRange(0, len(film.frames))).to_json()
+                tally.add(f"{name} {scene['frames']}", worn_truth(scene["truth"], wear), stated)
+            continue
         film = measure(paths[0], max(scene["frames"][1] for scene in scenes))
         for scene in scenes:
             stated = facts_of(film, FrameRange(*scene["frames"])).to_json()
             tally.add(f"{name} {scene['frames']}", scene["truth"], stated)
     return tally
+
+
+def _worn_scenes(
+    path: Path, scenes: list[dict[str, Any]], wear: str, most: int
+) -> Iterator[tuple[dict[str, Any], MeasuredFilm]]:
+    """Each scene of a film, worn and measured; its label holds for its first frames as for all."""
+    info = probe(path)
+    frames, at = decode_all(path, info), 0
+    with tempfile.TemporaryDirectory() as folder:
+        for number, scene in enumerate(scenes):
+            start, end = scene["frames"]
+            end = min(end, start + most)
+            clean = (
+                np.rint(255 * to_rgb(frame)).astype(np.uint8)
+                for frame in islice(frames, start - at, end - at)
+            )
+            target = Path(folder) / "worn.mp4"
+            rate = info.video.rate or Fraction(25)
+            write_film(worn(clean, wear, number), target, preset(wear, number).crf, rate)
+            at = end
+            yield scene, measure(target)
 
 
 def show_films(films: list[Path]) -> None:
@@ -165,12 +203,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--films", type=Path, nargs="*", default=[])
     parser.add_argument("--labelled", type=Path)
+    parser.add_argument("--worn", choices=("archive", "star"), default="")
+    parser.add_argument(
+        "--most", type=int, default=72, help="frames of a labelled scene, with --worn"
+    )
     parser.add_argument("--cost", type=Path, nargs="*", default=[])
     chosen = parser.parse_args()
     if chosen.clips:
-        generated(chosen.clips, chosen.seed).show()
+        generated(chosen.clips, chosen.seed, chosen.worn).show()
     if chosen.labelled:
-        labelled(chosen.labelled).show()
+        labelled(chosen.labelled, chosen.worn, chosen.most).show()
     if chosen.films:
         show_films(chosen.films)
     if chosen.cost:

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FAULTS", "STRENGTHS", "WHERE"]
+__all__ = ["FAULTS", "OTHERS", "STRENGTHS", "WHERE"]
 
 Picture = NDArray[np.float32]
 Random = np.random.Generator
@@ -123,11 +123,99 @@ def tile_edges(pictures: Sequence[Picture], random: Random, strength: int) -> li
     return [p + offset[..., None] for p in pictures]
 
 
+def displaced(pictures: Sequence[Picture], random: Random, strength: int) -> list[Picture]:
+    """The picture stands 0.25, 0.5 or 1 pixels elsewhere, in every frame."""
+    angle = random.uniform(0, 2 * np.pi)
+    dx, dy = (0.25, 0.5, 1.0)[strength] * np.array([np.cos(angle), np.sin(angle)])
+    return [_moved(p, np.array([[1, 0, dx], [0, 1, dy]])) for p in pictures]
+
+
+def enlarged(pictures: Sequence[Picture], random: Random, strength: int) -> list[Picture]:
+    """Cropped and enlarged by 0.5, 1 or 2 %."""
+    height, width = pictures[0].shape[:2]
+    by = 1 + (0.005, 0.01, 0.02)[strength]
+    move = np.array([[by, 0, (1 - by) * width / 2], [0, by, (1 - by) * height / 2]])
+    return [_moved(p, move) for p in pictures]
+
+
+def dropped(pictures: Sequence[Picture], random: Random, strength: int) -> list[Picture]:
+    """From some frame on the take is 1, 2 or 3 frames early; at the end it stands still."""
+    seam, by = _inner(pictures, random, 8), (1, 2, 3)[strength]
+    return [pictures[min(n + by * (n >= seam), len(pictures) - 1)] for n in range(len(pictures))]
+
+
+def doubled(pictures: Sequence[Picture], random: Random, strength: int) -> list[Picture]:
+    """A frame is shown 1, 2 or 3 times more, and all that follow are late."""
+    seam, by = _inner(pictures, random, 8), (1, 2, 3)[strength]
+    return [pictures[n if n < seam else max(seam - 1, n - by)] for n in range(len(pictures))]
+
+
+def posterised(pictures: Sequence[Picture], random: Random, strength: int) -> list[Picture]:
+    """64, 32 or 16 levels in the place of all."""
+    levels = (63, 31, 15)[strength]
+    return [np.rint(p * levels) / np.float32(levels) for p in pictures]
+
+
+def ringing(pictures: Sequence[Picture], random: Random, strength: int) -> list[Picture]:
+    """Echoes beside edges at 3 and 6 pixels, of 10, 20 or 40 %."""
+    part = (0.1, 0.2, 0.4)[strength]
+    kernel = np.zeros((1, 13), np.float32)
+    kernel[0, [0, 3, 6, 9, 12]] = np.array([part / 2, -part, 1 + part, -part, part / 2])
+    return [cv2.filter2D(p, -1, kernel, borderType=cv2.BORDER_REFLECT_101) for p in pictures]
+
+
+def inverted(pictures: Sequence[Picture], random: Random, strength: int) -> list[Picture]:
+    """A negative."""
+    return [1 - p for p in pictures]
+
+
+def woven(pictures: Sequence[Picture], random: Random, strength: int) -> list[Picture]:
+    """Every second line is of the frame 1, 2 or 3 later, as with fields in the wrong order."""
+    made = [p.copy() for p in pictures]
+    for n, picture in enumerate(made):
+        picture[1::2] = pictures[min(n + (1, 2, 3)[strength], len(pictures) - 1)][1::2]
+    return made
+
+
+def other_matrix(pictures: Sequence[Picture], random: Random, strength: int) -> list[Picture]:
+    """Y'CbCr of BT.601 read as BT.709."""
+    ycc, back = (np.array(m, np.float32) for m in (_BT601, np.linalg.inv(_BT709)))
+    return [np.asarray(cv2.transform(p, back @ ycc), np.float32) for p in pictures]
+
+
+def other_range(pictures: Sequence[Picture], random: Random, strength: int) -> list[Picture]:
+    """Codes of limited range read as full range."""
+    return [(16 + 219 * p) / np.float32(255) for p in pictures]
+
+
+def boiling(pictures: Sequence[Picture], random: Random, strength: int) -> list[Picture]:
+    """A fine texture of 3, 6 or 12 codes (rms) all over, another in every frame."""
+    height, width = pictures[0].shape[:2]
+    made = []
+    for picture in pictures:
+        noise = random.standard_normal((height, width)).astype(np.float32)
+        texture = cv2.GaussianBlur(noise, (0, 0), 0.8) - cv2.GaussianBlur(noise, (0, 0), 2.0)
+        texture *= (3, 6, 12)[strength] * _CODE / float(texture.std())
+        made.append(picture + texture[..., None])
+    return made
+
+
+_BT601 = [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
+_BT709 = [[0.2126, 0.7152, 0.0722], [-0.114572, -0.385428, 0.5], [0.5, -0.454153, -0.045847]]
+
 FAULTS: dict[str, Fault] = {
     f.__name__.replace("_", "-"): f
     for f in (
         seam_of_tone, seam_of_place, colour_cast, flickering, frozen, repeated, swapped, black,
         halved, tile_edges, over_sharpened, invented_texture,
+    )
+}  # fmt: skip
+# What was thought of later; tried at medium strength only.
+OTHERS: dict[str, Fault] = {
+    f.__name__.replace("_", "-"): f
+    for f in (
+        displaced, enlarged, dropped, doubled, posterised, ringing, inverted, woven, other_matrix,
+        other_range, boiling,
     )
 }  # fmt: skip
 WHERE = {
@@ -143,6 +231,17 @@ WHERE = {
     "tile-edges": ("tile-edges",),
     "over-sharpened": ("over-sharpened",),
     "invented-texture": ("invented-detail",),
+    "displaced": ("displaced",),
+    "enlarged": ("displaced",),
+    "dropped": ("wrong-order", "frozen"),
+    "doubled": ("frozen", "wrong-order"),
+    "posterised": ("invented-detail",),
+    "ringing": ("over-sharpened", "invented-detail"),
+    "inverted": ("blank", "colour-cast"),
+    "woven": ("wrong-order", "invented-detail", "unsteady", "displaced"),
+    "other-matrix": ("colour-cast",),
+    "other-range": ("colour-cast",),
+    "boiling": ("unsteady", "invented-detail"),
 }
 
 

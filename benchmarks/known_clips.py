@@ -5,8 +5,9 @@ places and the statistics of scales that photographs have (Lee, Mumford, Huang 2
 a large one, a subject over that; exposure, tone, blur, grain, flicker and fades follow as in a print.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -14,7 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["KnownClip", "known_clips", "write_clip"]
+from media.degrade import degrade_frames, preset
+
+__all__ = ["KnownClip", "known_clips", "worn", "worn_truth", "write_clip", "write_film"]
 
 Picture = NDArray[np.float32]
 RATE = 24
@@ -83,14 +86,45 @@ def _drawn(
     )  # fmt: skip
 
 
-def write_clip(clip: KnownClip, path: Path) -> Path:
-    """Write a clip as H.264."""
-    width, height = clip.size
+def write_clip(clip: KnownClip, path: Path, wear: str = "") -> Path:
+    """Write a clip as H.264, worn by a preset of media.degrade if one is named."""
+    if not wear:
+        return write_film(pictures(clip), path, clip.crf)
+    return write_film(worn(pictures(clip), wear, clip.seed), path, preset(wear, clip.seed).crf)
+
+
+def worn(clean: Iterable[NDArray[np.uint8]], wear: str, seed: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield pictures as a preset of media.degrade leaves them."""
+    for picture in degrade_frames((p / np.float32(255) for p in clean), preset(wear, seed), seed):
+        yield np.rint(255 * picture).astype(np.uint8)
+
+
+def worn_truth(truth: Mapping[str, str], wear: str) -> dict[str, str]:
+    """What is still known of a clip that was worn.
+
+    `archive` fades (tone and contrast are others, gray turns warm), flickers, and has grain; `star` is
+    soft, and of its noise nobody knows how much its copies left. Both are softened.
+    """
+    unknown = {"sharpness"} | ({"brightness", "contrast"} if wear == "archive" else {"grain"})
+    known = {name: value for name, value in truth.items() if name not in unknown}
+    if wear == "archive":
+        known |= {"grain": "yes", "flicker": "yes"}
+        if known.get("colour") == "monochrome":
+            known["colour"] = "tinted"
+    return known
+
+
+def write_film(
+    made: Iterable[NDArray[np.uint8]], path: Path, crf: int, rate: Fraction | int = RATE
+) -> Path:
+    """Write R'G'B' pictures as H.264."""
     with av.open(path, "w") as container:
-        stream = container.add_stream("libx264", rate=RATE)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.options = {"crf": str(clip.crf), "preset": "veryfast"}
-        for picture in pictures(clip):
+        stream = container.add_stream("libx264", rate=rate)
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": str(crf), "preset": "veryfast"}
+        for picture in made:
+            if not stream.codec_context.is_open:
+                stream.height, stream.width = picture.shape[:2]
             frame = av.VideoFrame.from_ndarray(picture, "rgb24")
             container.mux(stream.encode(frame.reformat(format="yuv420p", dst_colorspace="ITU709")))
         container.mux(stream.encode(None))

@@ -1,8 +1,8 @@
 """docs/pictures/star-tiny.jpg: held-out clips as input | Lanczos | star-tiny | truth, one a row.
 
 python -m benchmarks.star_tiny_pictures WEIGHTS HELD OUT.jpg takes the middle of the middle frame, twice
-as large, of six clips that may be shown (docs/training.md names their licences): two where star-tiny gains
-most, two in between, and the two where it gains least.
+as large, of six clips that may be shown (docs/star-tiny.md names their licences): two where star-tiny
+gains most, two in between, and the two where it gains least.
 """
 
 import argparse

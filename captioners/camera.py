@@ -4,6 +4,8 @@ A pan, a tilt, a zoom or a turn moves every point by one rule; what moves otherw
 is fitted by reweighted least squares, and how many points follow it tells a camera from a crowd.
 """
 
+from functools import lru_cache
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +25,7 @@ def motion_between(before: Small, after: Small) -> dict[str, float]:
     means = float(before.mean()), float(after.mean())
     if min(means) > 8:  # a flicker is no motion
         after = np.asarray(cv2.convertScaleAbs(after, alpha=means[0] / means[1]), np.uint8)
-    columns, rows = 10, max(5, round(10 * height / width))
-    xs = (np.arange(columns, dtype=np.float32) + 0.5) * width / columns
-    ys = (np.arange(rows, dtype=np.float32) + 0.5) * height / rows
-    start = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 1, 2)
+    start = _grid(width, height)
     end, found, error = cv2.calcOpticalFlowPyrLK(  # type: ignore[call-overload]
         before, after, start, None, winSize=(13, 13), maxLevel=3,
         criteria=(3, 6, 0.03), minEigThreshold=1e-3,
@@ -44,6 +43,15 @@ def motion_between(before: Small, after: Small) -> dict[str, float]:
         "moved": float(lengths[count // 2]), "farthest": float(lengths[count - 2]),
         "points": float(count),
     }  # fmt: skip
+
+
+@lru_cache(maxsize=4)
+def _grid(width: int, height: int) -> NDArray[np.float32]:
+    """Points (n, 1, 2) spread evenly over a picture."""
+    columns, rows = 10, max(5, round(10 * height / width))
+    xs = (np.arange(columns, dtype=np.float32) + 0.5) * width / columns
+    ys = (np.arange(rows, dtype=np.float32) + 0.5) * height / rows
+    return np.asarray(np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 1, 2), np.float32)
 
 
 def _similarity(at: NDArray[np.float32], path: NDArray[np.float32]) -> tuple[float, ...]:

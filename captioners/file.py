@@ -21,6 +21,7 @@ from restar.errors import PluginError, RecipeError, UsageError
 from restar.hashing import sha256_of
 from restar.prompt import MOST_CHARACTERS, clean
 from restar.recipe import explain
+from restar.textfile import read_text
 from restar.timeline import parse_scenes
 
 __all__ = ["File", "Options", "read_captions"]
@@ -82,14 +83,7 @@ def read_captions(path: Path) -> dict[int, str]:
     (an empty scene is the film); .txt: lines `3: ...` or `5-7: ...`, and lines without a number, which
     are joined, for the film.
     """
-    try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise UsageError(f"{path}: too large for a file of captions")
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}: not UTF-8 text") from None
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
+    text = read_text(path, _MOST_BYTES, "a file of captions")
     readers = {".json": _from_json, ".csv": _from_csv, ".txt": _from_text}
     reader = readers.get(path.suffix.lower())
     if reader is None:

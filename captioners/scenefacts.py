@@ -65,9 +65,10 @@ def facts_of(film: MeasuredFilm, scene: FrameRange) -> SceneFacts:
     shown = full[(full["high"] - full["low"]) > 12] if len(full) else full  # faded to nothing: no
     lit = shown if len(shown) else full
     rate = float(film.rate)
-    grain = _grain(lit)
+    stands = _stands(pairs, rate)
+    grain = _grain(lit, stands)
     return SceneFacts(
-        colour=_colour(lit),
+        colour=_colour(lit, _median(frames["mean"])),
         brightness=_three(
             _median(frames["mean"]), (55, 75, 140, 165), ("dark", "middle", "bright")
         ),
@@ -77,7 +78,7 @@ def facts_of(film: MeasuredFilm, scene: FrameRange) -> SceneFacts:
         motion=_motion(pairs, rate, grain == "no"),
         camera=_camera(pairs, rate),
         grain=grain,
-        flicker=_flicker(frames),
+        flicker=_flicker(frames, stands),
         sharpness=_sharpness(lit),
         fade_in=_fade(frames, rate),
         fade_out=_fade(frames[::-1], rate),
@@ -96,7 +97,8 @@ def _three(
     return names[2] if value > bounds[3] else None
 
 
-def _colour(samples: NDArray[np.void]) -> Colour:
+def _colour(samples: NDArray[np.void], brightness: float) -> Colour:
+    """What is dark has little tint to show: there gray has to be grayer to be called that."""
     if not len(samples):
         return None
     strayed, tint = float(np.max(samples["chroma"])), _median(samples["tint"])
@@ -104,7 +106,7 @@ def _colour(samples: NDArray[np.void]) -> Colour:
         return "colour"
     if strayed > 5:
         return None
-    if tint < 2.5:
+    if tint < (2.5 if brightness > 75 else 0.8):
         return "monochrome"
     return "tinted" if tint > 4.5 else None
 
@@ -121,7 +123,14 @@ def _motion(pairs: NDArray[np.void], rate: float, clean: bool) -> Motion:
     farthest = pairs["farthest"]
     if np.max(farthest) < 0.0055 and _median(farthest) < 0.003 and np.max(speed) < 0.006:
         return "still"
-    return "little" if usual < 0.04 and _median(farthest) > (0.007 if clean else 0.02) else None
+    return "little" if usual < 0.04 and _median(farthest) > (0.007 if clean else 0.03) else None
+
+
+def _stands(pairs: NDArray[np.void], rate: float) -> bool:
+    """Whether most of the picture stands still, whatever a subject does."""
+    if not len(pairs):
+        return False
+    return _median(pairs["moved"] / ((pairs["frame"] - pairs["before"]) / rate)) < 0.012
 
 
 def _camera(pairs: NDArray[np.void], rate: float) -> Camera:
@@ -147,30 +156,39 @@ def _camera(pairs: NDArray[np.void], rate: float) -> Camera:
     return None
 
 
-def _grain(samples: NDArray[np.void]) -> YesNo:
-    """Grain is new in every frame: texture stays, and moves with what it is on."""
+def _grain(samples: NDArray[np.void], stands: bool) -> YesNo:
+    """Grain is new in every frame: texture stays, and moves with what it is on.
+
+    Where the picture stands, what is new in a frame tells of grain that a copy made soft, too.
+    """
     usable = samples[~np.isnan(samples["grain"]) & (samples["flat"] > 0.15)]
     if not len(usable):
         return None
     one = _median(usable["grain"])
-    if one < 1.0:
-        return "no"
     two = _median(usable["grain_still"])
+    if stands and two > 2.2 and one > 0.8:
+        return "yes"
+    if one < 1.0:
+        return "no" if not (stands and two > 1.2) else None
     return "yes" if one > 2.2 and two > 2.2 else None
 
 
-def _flicker(frames: NDArray[np.void]) -> YesNo:
-    """Flicker is a change of the whole picture that turns back at once; a fade goes on."""
+def _flicker(frames: NDArray[np.void], stands: bool) -> YesNo:
+    """Flicker is a change of the whole picture that turns back at once; a fade goes on.
+
+    Where the picture stands less of it is clear: what moves changes brightness, too.
+    """
     change, level = frames["change"][1:], np.maximum(frames["mean"][1:], 12)
     if len(change) < 12:
         return None
     change = np.clip(change, -24, 24) / level
     back = np.diff(change) / 2  # a steady fade is gone, what alternates is kept whole
     strength = float(np.median(np.abs(back)))
-    if strength < 0.0035:
+    if strength < 0.0018:
         return "no"
     alternating = float(np.mean(change[1:] * change[:-1] < 0))
-    return "yes" if strength > 0.009 and alternating > 0.5 else None
+    clear = strength > (0.0045 if stands else 0.009) and alternating > 0.4
+    return "yes" if clear or strength > 0.015 else None
 
 
 def _sharpness(samples: NDArray[np.void]) -> Sharpness:

@@ -27,10 +27,11 @@ def have_tags() -> bool:
     return find_spec(PACKAGE) is not None and find_spec("timm") is not None
 
 
-def tags_of(stills: Sequence[NDArray[np.uint8]]) -> list[dict[str, Any]]:
+def tags_of(stills: Sequence[NDArray[np.uint8]], least: float = _LIKELY) -> list[dict[str, Any]]:
     """Return tags of a scene from its stills (h, w, 3, RGB), the likeliest first.
 
-    Each is {"tag": name, "likely": mean probability over the stills}. Empty without the packages.
+    Each is {"tag": name, "likely": mean probability over the stills}, `least` at least, and in most
+    stills. Empty without the packages.
     """
     if not stills or not have_tags():
         return []
@@ -40,12 +41,12 @@ def tags_of(stills: Sequence[NDArray[np.uint8]]) -> list[dict[str, Any]]:
     batch = torch.from_numpy(np.stack([_input(still) for still in stills]))
     with torch.inference_mode():
         likely = torch.softmax(model(batch), dim=1)
-    mean, often = likely.mean(0), (likely > _LIKELY).float().mean(0)
+    mean, often = likely.mean(0), (likely > least).float().mean(0)
     order = torch.argsort(mean, descending=True)[:_MOST].tolist()
     return [
         {"tag": names[n], "likely": round(float(mean[n]), 3)}
         for n in order
-        if float(mean[n]) > _LIKELY and float(often[n]) > 0.5
+        if float(mean[n]) > least and float(often[n]) > 0.5
     ]
 
 

@@ -102,10 +102,11 @@ class Vision:
         clips = [[_limited(still) for still in scene.stills] for scene in scenes]
         if not all(clips):
             raise UsageError("a scene without a frame can't be captioned")
-        texts: list[str] = []
-        for begin in range(0, len(clips), chosen.batch):
-            texts += self._said_of(clips[begin : begin + chosen.batch], chosen)
-        return [Caption(clean(text), revision, "model") for text in texts]
+        texts: dict[int, str] = {}
+        for numbers in _batches([len(clip) for clip in clips], chosen.batch):
+            said = self._said_of([clips[number] for number in numbers], chosen)
+            texts |= dict(zip(numbers, said, strict=True))
+        return [Caption(clean(texts[n]), revision, "model") for n in range(len(clips))]
 
     def tower(self, words: Sequence[str], options: dict[str, Any]) -> NDArray[np.float32]:
         """Return a vector (n, d) for each word: the model's own token embeddings, centred."""
@@ -165,6 +166,14 @@ class Vision:
             self._parts[1].to(device=device, dtype=dtype)
             self._loaded = wanted
         return self._parts
+
+
+def _batches(lengths: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Numbers of clips to go together: of one length, since what is padded is said a little otherwise."""
+    for length in sorted(set(lengths)):
+        numbers = [n for n, one in enumerate(lengths) if one == length]
+        for begin in range(0, len(numbers), most):
+            yield numbers[begin : begin + most]
 
 
 def _checked(options: dict[str, Any]) -> Options:
@@ -261,9 +270,10 @@ def _chat(processor: Any, model: Any, clips: list[list[Still]], options: Options
     texts = processor.apply_chat_template(talks, tokenize=False, add_generation_prompt=True)
     pictures: dict[str, Any] = {"images": clips}
     if as_video:
-        pictures = {"videos": [_even(clip) for clip in clips], "do_sample_frames": False}
+        videos = [_even(clip) for clip in clips]
+        pictures = {"videos": videos, "do_sample_frames": False}
         if "smolvlm" in type(processor).__name__.lower():  # its text tells when each frame is
-            pictures["video_metadata"] = [_metadata(len(clip)) for clip in clips]
+            pictures["video_metadata"] = [_metadata(len(video)) for video in videos]
     inputs = processor(text=texts, return_tensors="pt", padding=True, **pictures)
     said = _generate(model, inputs, options)[:, inputs["input_ids"].shape[1] :]
     return list(processor.batch_decode(said, skip_special_tokens=True))

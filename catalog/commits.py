@@ -334,7 +334,7 @@ def _record(session: Session, take: NewTake) -> tuple[TakeRow, bool]:
     if not made and row.state is TakeState.LOST:
         for name, value in values.items():
             setattr(row, name, value)
-        row.made_at = now()
+        row.made_at, row.dropped_at = now(), None
         session.flush()
         session.refresh(row)
         made = True

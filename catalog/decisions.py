@@ -75,7 +75,7 @@ def accept(
     accept_take(
         session, restoration, number, take, reviewer=reviewer, reason=reason[:LONGEST_REASON]
     )
-    _open_unless_done(session, restoration)
+    _settle_master(session, restoration)
 
 
 def reject(
@@ -163,12 +163,11 @@ def _take_of(session: Session, restoration: RestorationRow, number: int, take_id
     return take
 
 
-def _open_unless_done(session: Session, restoration: RestorationRow) -> None:
-    """A master that stands was made of other takes by now: the restoration is not done."""
-    if (
-        restoration.state is RestorationState.DONE
-        and current_master(session, restoration.id) is None
-    ):
+def _settle_master(session: Session, restoration: RestorationRow) -> None:
+    """Where a master of just these takes stands nothing is assembled again; else it is not done."""
+    if current_master(session, restoration.id) is not None:
+        close_queued(session, restoration.id, (JobKind.ASSEMBLE,))
+    elif restoration.state is RestorationState.DONE:
         restoration.state = RestorationState.OPEN
         session.flush()
 

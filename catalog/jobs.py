@@ -7,7 +7,7 @@ overwrite the work of the one that took over. Attempts only grow, also when a jo
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, cast
 
@@ -53,6 +53,7 @@ __all__ = [
     "requeue_dead",
     "requeue_expired",
     "update_jobs",
+    "without_captions",
 ]
 
 # A restoration's jobs run in this order, so that an agent does not change models scene by scene.
@@ -69,6 +70,7 @@ _LEASE_COLUMNS = (
     "priority", "error_kind",
 )  # fmt: skip
 _JOBS = cast("Table", JobRow.__table__)
+_CAPTIONERS = 0x7265_7374_6361  # PostgreSQL advisory lock: "restca"
 _CLOSED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 _QUEUED_OR_FAILED = case(
     (JobRow.attempt < JobRow.max_attempts, JobState.QUEUED), else_=JobState.FAILED
@@ -197,6 +199,24 @@ def claim(
         if row is not None:
             return Lease(**row._mapping, owner=agent_id)
     return None
+
+
+def without_captions(session: Session, offer: Offer, most: int) -> Offer:
+    """Return an offer without captions where `most` of them are being made already.
+
+    To be asked in the transaction of the claim. On PostgreSQL those who ask wait for one another, so
+    that not all of them see the last free place.
+    """
+    if JobKind.CAPTION not in offer.kinds:
+        return offer
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _CAPTIONERS})
+    at_work = select(func.count()).where(
+        JobRow.kind == JobKind.CAPTION, JobRow.state == JobState.LEASED
+    )
+    if session.execute(at_work).scalar_one() < most:
+        return offer
+    return replace(offer, kinds=tuple(k for k in offer.kinds if k is not JobKind.CAPTION))
 
 
 def renew(session: Session, lease: Lease, lease_seconds: float) -> None:

@@ -81,7 +81,10 @@ def _only(where: str) -> dict[str, Any]:
 
 
 class FilmRow(Base):
-    """A film: what its manifest says, what the archive calls it, what was measured at ingest."""
+    """A film: what its manifest says, what the archive calls it, what was measured at ingest.
+
+    `hold` says why nothing of it may be dropped ("" = it is not on hold).
+    """
 
     __tablename__ = "film"
 
@@ -99,6 +102,7 @@ class FilmRow(Base):
     paths: Mapped[list[str]]
     registered_at: Mapped[datetime] = mapped_column(default=now(), index=True)
     seen_at: Mapped[datetime] = mapped_column(default=now())
+    hold: Mapped[str] = mapped_column(default="", server_default="")
 
     def to_manifest(self) -> FilmManifest:
         """Return the manifest with the archive's names as they are now."""
@@ -268,7 +272,10 @@ class AgentRow(Base):
 
 
 class TakeRow(Base):
-    """One restored version of a scene. Takes belong to a film; restorations share them by key."""
+    """One restored version of a scene. Takes belong to a film; restorations share them by key.
+
+    `dropped_at` says when its file was dropped on purpose; its state is `lost` then.
+    """
 
     __tablename__ = "take"
 
@@ -288,6 +295,7 @@ class TakeRow(Base):
     gpu_seconds: Mapped[float] = mapped_column(default=0.0, server_default="0")
     state: Mapped[TakeState] = mapped_column(enum_of(TakeState, "state"), default=TakeState.OK)
     made_at: Mapped[datetime] = mapped_column(default=now())
+    dropped_at: Mapped[datetime | None]
 
 
 class ModelLicenceRow(Base):

@@ -17,9 +17,11 @@ the order is in columns that an index holds, set when a job is queued and not wh
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    ScalarSelect,
     Select,
     and_,
     bindparam,
@@ -112,35 +114,16 @@ def place_in(session: Session, restoration_id: str | None, phase: int, priority:
     """Return where a job that is queued now stands: after its restoration's, not before the queue."""
     if restoration_id is None:
         return Place(turn_now(session, priority), False, False)
-    ends = [
-        select(JobRow.turn + JobRow.cost)
-        .where(
-            JobRow.restoration_id == restoration_id,
-            JobRow.state == state,
-            JobRow.priority == priority,
-        )
-        .order_by(JobRow.turn.desc())
-        .limit(1)
-        .scalar_subquery()
-        for state in OPEN
-    ]
-    later = (
-        select(JobRow.id)
-        .where(JobRow.restoration_id == restoration_id, *_READY, JobRow.phase > phase)
-        .exists()
-    )
-    at, queued_to, leased_to, others_wait = session.execute(
-        select(_now(priority), *ends, later)
-    ).one()
-    earliest = _earliest(session, restoration_id)
-    earliest = phase if earliest is None else earliest
+    asked = {"mine": restoration_id, "priority": priority, "phase": phase}
+    at, queued_to, leased_to, others_wait, *phases = session.execute(_place(), asked).one()
+    earliest = min((one for one in phases if one is not None), default=phase)
     turn = max(float(at), float(queued_to or 0), float(leased_to or 0))
     return Place(turn, phase > earliest, bool(others_wait))
 
 
 def turn_now(session: Session, priority: int) -> float:
     """Return the turn at which the queue of a priority stands; 0 where nothing is open."""
-    return float(session.execute(select(_now(priority))).scalar_one())
+    return float(session.execute(select(_now()), {"priority": priority}).scalar_one())
 
 
 def hold_back(session: Session, restoration_id: str, closed: int | None = None) -> bool:
@@ -228,14 +211,30 @@ def _able(offer: Offer) -> ColumnElement[bool]:
     return able
 
 
-def _now(priority: int) -> ColumnElement[float]:
-    waiting = select(func.min(JobRow.turn)).where(*_READY, JobRow.priority == priority)
+def _now() -> ColumnElement[float]:
+    """Where the queue of a priority stands. Here and below, what is asked is filled in when it runs."""
+    priority = JobRow.priority == bindparam("priority")
+    waiting = select(func.min(JobRow.turn)).where(*_READY, priority)
     at_work = select(func.max(JobRow.turn)).where(
-        JobRow.state == JobState.LEASED,
-        JobRow.held == literal(False),
-        JobRow.priority == priority,
+        JobRow.state == JobState.LEASED, JobRow.held == literal(False), priority
     )
     return func.coalesce(waiting.scalar_subquery(), at_work.scalar_subquery(), 0.0)
+
+
+@cache
+def _place() -> Select[*tuple[Any, ...]]:
+    """All that `place_in` asks: it costs more to build than to run."""
+    mine = JobRow.restoration_id == bindparam("mine")
+    ends = [
+        select(JobRow.turn + JobRow.cost)
+        .where(mine, JobRow.state == state, JobRow.priority == bindparam("priority"))
+        .order_by(JobRow.turn.desc())
+        .limit(1)
+        .scalar_subquery()
+        for state in OPEN
+    ]
+    later = select(JobRow.id).where(mine, *_READY, JobRow.phase > bindparam("phase")).exists()
+    return select(_now(), *ends, later, *_phases())
 
 
 def _earliest(session: Session, restoration_id: str) -> int | None:
@@ -245,10 +244,14 @@ def _earliest(session: Session, restoration_id: str) -> int | None:
 
 
 @cache
-def _open_phases() -> Select[int, int, int]:
+def _open_phases() -> Select[*tuple[Any, ...]]:
+    return select(*_phases())
+
+
+def _phases() -> list[ScalarSelect[int]]:
     """The earliest phase among a restoration's open jobs: leased, ready, and held ones."""
     kinds = ((JobState.LEASED, False), (JobState.QUEUED, False), (JobState.QUEUED, True))
-    leased, ready, held = (
+    return [
         select(JobRow.phase)
         .where(
             JobRow.restoration_id == bindparam("mine"),
@@ -260,5 +263,4 @@ def _open_phases() -> Select[int, int, int]:
         .limit(1)
         .scalar_subquery()
         for state, held in kinds
-    )
-    return select(leased, ready, held)
+    ]

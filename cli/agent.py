@@ -21,7 +21,7 @@ def agent(
             metavar="N",
             min=0,
             help="Work on GPU N, counted as CUDA_VISIBLE_DEVICES shows them; without: the first "
-            "there is, else the processor.",
+            "that no other agent has, else the processor.",
         ),
     ] = None,
     kinds: Annotated[
@@ -68,9 +68,8 @@ def agent(
     catalog stays away, 12 when one job after the other failed here.
     """
     from cli.console import open_house_here, progress_shown, stderr
-    from flows.agent import AgentOptions, parse_kinds, run_agent, told
+    from flows.agent import AgentOptions, a_device, parse_kinds, run_agent, told
     from flows.stop import AGAIN
-    from tasks.device import find_device
 
     options = AgentOptions(
         gpu=gpu,
@@ -80,8 +79,7 @@ def agent(
         grace_s=grace,
         limit_s=_seconds(time_limit) if time_limit else None,
     )
-    device = find_device(gpu)
-    with open_house_here() as house, progress_shown():
+    with a_device(options) as device, open_house_here() as house, progress_shown():
         stderr().print(f"restar: agent {house.agent_id} on {device}, at {kinds}", soft_wrap=True)
         drained = run_agent(house, options, device)
     stderr().print(f"restar: agent {house.agent_id} did {told(drained.done)}", soft_wrap=True)

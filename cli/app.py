@@ -25,6 +25,8 @@ from cli.degrade import degrade
 from cli.doctor import doctor
 from cli.fixity import fixity
 from cli.parity import parity
+from cli.prometheus import prometheus
+from cli.tidy import hold, tidy
 from cli.train import train
 from cli.up import up
 from cli.weights import weights
@@ -81,11 +83,14 @@ app.command("report", rich_help_panel=_LOOK)(report.report)
 app.command("review", rich_help_panel=_LOOK)(review.review)
 app.command("metrics", rich_help_panel=_LOOK)(score.metrics)
 app.command("export", rich_help_panel=_LOOK)(export.export)
+app.command("prometheus", rich_help_panel=_LOOK)(prometheus)
 app.command("recipes", rich_help_panel=_LOOK)(recipes.recipes)
 app.command("roundtrip", rich_help_panel=_CARE)(roundtrip.roundtrip)
 app.add_typer(weights, name="weights", rich_help_panel=_CARE)
 app.command("parity", rich_help_panel=_CARE)(parity)
 app.command("doctor", rich_help_panel=_CARE)(doctor)
 app.command("fixity", rich_help_panel=_CARE)(fixity)
+app.command("tidy", rich_help_panel=_CARE)(tidy)
+app.command("hold", rich_help_panel=_CARE)(hold)
 app.command("degrade", rich_help_panel=_CARE)(degrade)
 app.command("train", rich_help_panel=_CARE)(train)

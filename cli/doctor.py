@@ -78,16 +78,16 @@ def _database(settings: "Settings") -> Iterator[Finding]:
 
 def _store(settings: "Settings") -> Iterator[Finding]:
     from restar.errors import StoreError
-    from store import Store
+    from store import open_store
 
     try:
-        store = Store(settings.store_root)
+        store = open_store(settings.store_place, settings.store_root)
         with store.staging() as folder:
             (folder / "trial").write_bytes(b"x")
     except (StoreError, OSError) as error:
         yield Finding("store", "fault", str(error))
         return
-    yield Finding("store", "ok", str(settings.store_root))
+    yield Finding("store", "ok", settings.store_place)
     gigabytes = store.free_bytes() / 1e9
     enough = gigabytes > _LEAST_GB
     advice = "" if enough else "free some space, or set RESTAR_STORE to a larger disk"

@@ -37,18 +37,20 @@ def review(
         shown = f"[{host}]" if ":" in host else host
         typer.echo(f"http://{shown}:{listener.getsockname()[1]}/")
         stderr().print("restar: the review room is open; Ctrl-C closes it")
-        with _helper() if helper else _nobody():
+        with _helper(house.who) if helper else _nobody():
             serve(house, listener)
 
 
 @contextmanager
-def _helper() -> Iterator[None]:
+def _helper(who: str) -> Iterator[None]:
     """An agent for proxies beside the room, of low priority; it leaves when the room does."""
+    import os
     import subprocess
     import sys
 
     argv = [sys.executable, "-m", "cli.proxies"]
-    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    named = {**os.environ, "RESTAR_AGENT": f"{who}, proxies"}
+    process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=named)
     try:
         yield
     finally:

@@ -5,8 +5,11 @@ ends is told in a status that batch systems understand (docs/agents.md).
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+
+import psutil
 
 from catalog.agents import begin_shift, end_shift
 from catalog.base import JobKind
@@ -14,9 +17,10 @@ from flows.drain import DRAINED, Drained, Shift, work
 from flows.stop import Stop, time_limit
 from restar.errors import CatalogError, UsageError
 from tasks.device import Device, find_device
+from tasks.gpulock import a_gpu_of_ones_own
 from tasks.house import House
 
-__all__ = ["KINDS", "AgentOptions", "parse_kinds", "run_agent"]
+__all__ = ["KINDS", "AgentOptions", "a_device", "parse_kinds", "run_agent"]
 
 KINDS = (*DRAINED, JobKind.ASSEMBLE, JobKind.PROXY)
 """What an agent can do; without a choice it does all of it."""
@@ -49,9 +53,12 @@ def parse_kinds(text: str) -> tuple[JobKind, ...]:
 def run_agent(house: House, options: AgentOptions, device: Device | None = None) -> Drained:
     """Work until there was no work for `idle_s`, or a signal or the time limit ends it.
 
-    Raises StoreError (disk nearly full), CatalogError (no database for ten minutes), UnfitError.
+    Without `device` it takes a GPU that no other agent of this host has. Raises StoreError (disk nearly
+    full), CatalogError (no database for ten minutes), UnfitError, UsageError (no GPU is free).
     """
-    device = device or find_device(options.gpu)
+    if device is None:
+        with a_device(options) as found:
+            return run_agent(house, options, found)
     shift = Shift(
         kinds=options.kinds,
         restoration_id=options.restoration_id,
@@ -75,6 +82,19 @@ def run_agent(house: House, options: AgentOptions, device: Device | None = None)
         raise
     finally:
         _leave(house, why)
+
+
+@contextmanager
+def a_device(options: AgentOptions) -> Iterator[Device]:
+    """Hold what an agent works on: a GPU of its own where there is one and its kinds may need it.
+
+    Raises UsageError where the GPU that is asked for, or each of them, has an agent already.
+    """
+    if not set(options.kinds) & set(DRAINED):
+        yield Device("", psutil.virtual_memory().total, ())
+        return
+    with a_gpu_of_ones_own(options.gpu) as number:
+        yield find_device(number)
 
 
 def told(done: dict[str, int]) -> str:

@@ -22,6 +22,7 @@ import av
 from catalog.agents import seen
 from catalog.base import JobKind
 from catalog.jobs import Lease, Offer
+from catalog.lifecycle import kept_bytes
 from catalog.models import RestorationSceneRow
 from catalog.turns import work_is_open
 from flows.leases import PATIENCE_S, Leases
@@ -51,6 +52,7 @@ DRAINED = (JobKind.CAPTION, JobKind.RESTORE, JobKind.SCORE)
 _AHEAD_S = 10.0  # the next job is claimed this long before the model is likely to be free
 _IDLE_S = (0.25, 2.0)  # how often an agent without work looks for some: at first, and later
 _FAILURES_IN_A_ROW = 3
+_QUOTA_S = 30.0  # the quota is looked at so often
 _KEPT_OPEN = 8
 _OPEN_THEIR_OWN = (JobKind.ASSEMBLE, JobKind.PROXY)  # a take's proxy needs no source
 _log = logging.getLogger("restar.drain")
@@ -153,6 +155,7 @@ class Bench:
         self.take: TakeInWork | None = None
         self._ahead: Future[Ready | None] | None = None
         self._failures = 0
+        self._quota_seen = float("-inf")
         self.free_since = time.monotonic()
 
     def run(self) -> None:
@@ -348,6 +351,16 @@ class Bench:
                 f"{self.house.store.root}: has {free} MiB free, less than {least} "
                 "(RESTAR_MIN_FREE_MIB); no more work is begun here until there is space"
             )
+        quota = self.house.settings.quota_gib
+        if quota and time.monotonic() > self._quota_seen + _QUOTA_S:
+            self._quota_seen = time.monotonic()
+            with self.house.catalog.read() as session:
+                used = kept_bytes(session) / 2**30
+            if used >= quota:
+                raise StoreError(
+                    f"all takes together have {used:.2f} GiB, and RESTAR_QUOTA_GIB is {quota:g}; "
+                    "`restar tidy` finds what may go"
+                )
 
     def _leave(self) -> None:
         """Hand back what was claimed ahead; let the take in work come to its end."""

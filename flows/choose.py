@@ -25,12 +25,12 @@ from restar.needs import NONE, Needs
 from restar.recipe import Recipe, Step
 from restar.spec import Spec, take_key
 from restar.timeline import FrameRange
+from restorers import invents
 from tasks.house import House, OpenFilm
 from tasks.plan import Answers, plan_restoration, spec_of
 
 __all__ = ["choose", "plain_spec"]
 
-PLAIN = frozenset({"identity", "resize"})
 _log = logging.getLogger("restar.choose")
 
 
@@ -51,7 +51,7 @@ def choose(
         if spec is not None:
             _queue(session, restoration, scene, spec, "plain", priority=lease.priority)
         second = None
-        if recipe.select.second_try:
+        if recipe.select.second_try and _invents(take):
             second = _second_spec(film, recipe, restoration.settled, scene, take)
         if recipe.select.rule == "ask":
             unselect(session, restoration.id, scene.number)
@@ -66,7 +66,7 @@ def choose(
 
 def plain_spec(film: OpenFilm, restoration: RestorationRow, take: TakeRow) -> Spec | None:
     """Return the spec of a plain resize in the take's format; None where the take is one, or can't be."""
-    if {step["use"] for step in take.spec["steps"]} <= PLAIN:
+    if not _invents(take):
         return None
     video, source = TakeFormat.from_json(restoration.take_format).video, film.info.format
     scale, rest = divmod(video.width, source.width)
@@ -90,6 +90,10 @@ def plain_spec(film: OpenFilm, restoration: RestorationRow, take: TakeRow) -> Sp
         return None
     spec = spec_of(plan, recipe, "", 0)
     return replace(spec, format=restoration.take_format)
+
+
+def _invents(take: TakeRow) -> bool:
+    return any(invents(step["use"]) for step in take.spec["steps"])
 
 
 def _second_spec(

@@ -39,7 +39,7 @@ from flows.bench import DRAINED, Bench, Drained, Ready, Shift, Trade
 from flows.chains import Chains
 from flows.choose import choose
 from flows.leases import Leases
-from flows.prepare import plan_here, queue_score, want_scene
+from flows.prepare import plan_here, queue_score, record_words, want_scene
 from flows.stop import Interrupted, Stop
 from media.proxy import ALGORITHM
 from restar.errors import LeaseLost, StoreError
@@ -219,7 +219,7 @@ def _commit(bench: Bench, ready: Ready, made: MadeTake) -> None:
             gpu_seconds=made.model_seconds if bench.shift.device else 0.0,
         )
         # in this transaction and before the take, so that the assembly waits for its scores
-        queue_score(session, scene, take.film_id, key, recipe, reopen=True)
+        queue_score(session, scene, take.film_id, key, recipe, reopen=True, priority=lease.priority)
         commit_take(session, lease, take, agent=house.who)
         count_work(session, house.agent_id, frames=scene.end - scene.start,
                    seconds=made.seconds, model=bench.model)  # fmt: skip
@@ -240,7 +240,10 @@ def _reuse(bench: Bench, ready: Ready) -> None:
         if reuse_take(session, lease, key) is None:
             raise StoreError(f"take {key[:12]}: was lost at this moment; run it again")
         if recipe is not None and scene is not None:
-            queue_score(session, scene, str(lease.film_id), key, recipe, reopen=True)
+            queue_score(
+                session, scene, str(lease.film_id), key, recipe, reopen=True,
+                priority=lease.priority,
+            )  # fmt: skip
 
     bench.leases.commit(lease, record)
     bench.done(lease.kind)
@@ -265,7 +268,7 @@ def _prepare(bench: Bench, ready: Ready) -> None:
         take = find_take(session, key)
     ready.spec = Spec.from_json(ready.lease.payload["spec"])
     if ready.film is not None and not _is_whole(bench.house, take):
-        ready.pictures = decoded(ready.film, ready.frames)
+        ready.pictures = decoded(ready.film, ready.spec, ready.frames)
 
 
 def _score(bench: Bench, lease: Lease, film: OpenFilm) -> None:
@@ -320,7 +323,8 @@ def _caption(bench: Bench, lease: Lease, film: OpenFilm) -> None:
             now = restoration_scene(session, scene.restoration_id, scene.number)
             if now.overrides != scene.overrides:
                 continue
-            scene.prompt = words.prompt.text
+            record_words(session, house, restoration, {scene.number: words}, teller)
+            scene.prompt, scene.marks = words.prompt.text, list(words.marks)
             want_scene(
                 session, house, restoration, scene, teller.plan, teller.recipe,
                 priority=lease.priority,
@@ -337,14 +341,6 @@ def _proxy(bench: Bench, ready: Ready) -> None:
     made = make_proxy(bench.house, of=of)
     bench.leases.commit(lease, lambda session: commit_proxy(session, lease, of, made, ALGORITHM))
     bench.done(lease.kind)
-
-
-def _score_again(session: Session, lease: Lease, key: str, recipe: Recipe) -> None:
-    """In the take's own transaction and before its commit, so that the assembly waits for it."""
-    scene = session.get_one(RestorationSceneRow, (lease.restoration_id, lease.scene_number))
-    queue_score(
-        session, scene, str(lease.film_id), key, recipe, reopen=True, priority=lease.priority
-    )
 
 
 def _is_whole(house: House, take: TakeRow | None) -> bool:

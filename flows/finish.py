@@ -14,7 +14,7 @@ from catalog.commits import MasterFile, commit_master, mark_take_lost
 from catalog.events import head_of, restoration_stream
 from catalog.jobs import Lease, claim, failed_jobs, job_counts
 from catalog.jobs import finish as close_job
-from catalog.masters import current_master
+from catalog.masters import current_master, master_stands
 from catalog.models import MasterRow, RestorationRow
 from catalog.restorations import (
     enqueue_assemble,
@@ -55,6 +55,8 @@ def finish(house: House, restoration_id: str, target: Path, *, force: bool = Fal
         while True:
             master = _standing(house, restoration, target)
             if master is not None:
+                with house.catalog.begin() as session:
+                    master_stands(session, restoration_id)
                 deliver(house, film, restoration, master, recipe, target=target)
                 return target
             with house.catalog.begin() as session:

@@ -152,7 +152,7 @@ def _checked(house: House, one: _Object, advance: Advance) -> str:
     """Return what is wrong with an object, "" for nothing."""
     try:
         if one.path is None:
-            house.store.verify(one.sha256, advance)
+            house.store.check(one.sha256, advance)
             return ""
         actual = sha256_of_file(one.path, advance)
     except StoreError as error:

@@ -17,7 +17,16 @@ from sqlalchemy.orm import Session
 from catalog.agents import note_error
 from catalog.base import JobState
 from catalog.events import Outcome
-from catalog.jobs import Lease, Offer, claim, fail, hand_back, renew, requeue_expired
+from catalog.jobs import (
+    Lease,
+    Offer,
+    claim,
+    fail,
+    hand_back,
+    renew,
+    requeue_expired,
+    without_captions,
+)
 from catalog.mishaps import tell_of_jobs
 from restar.errors import CatalogError, LeaseLost, RestarError, StoreError
 from restar.failures import Failure, failure_of, is_final
@@ -53,7 +62,10 @@ class Leases:
     def claim(self, offer: Offer, restoration_id: str | None = None) -> Lease | None:
         """Claim the next job and hold it; None if none is ready."""
         seconds = self.house.settings.lease_seconds
+        most = self.house.settings.max_captioners
         with self.house.catalog.begin(durable=False) as session:
+            if most:
+                offer = without_captions(session, offer, most)
             lease = claim(
                 session, self.house.agent_id, offer, seconds, restoration_id=restoration_id
             )

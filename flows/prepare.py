@@ -36,13 +36,14 @@ from catalog.shots import latest_shot_list
 from flows.chains import Chains, Settled
 from restar.errors import CatalogError, RecipeError, StoreError, UsageError
 from restar.film import Identifiers
+from restar.needs import NONE
 from restar.progress import track
 from restar.recipe import Recipe
 from restar.spec import Spec, take_key
 from restar.timeline import FrameRange, format_scenes
 from tasks.assemble import claim_place, master_path
 from tasks.assumptions import record_assumptions
-from tasks.caption import Teller, Words
+from tasks.caption import Teller, Words, is_resized
 from tasks.guard import guard_wanted
 from tasks.house import House, OpenFilm, open_film, place, process_is_alive
 from tasks.ingest import ingest
@@ -163,7 +164,7 @@ def settle_scenes(
             enqueue(session, caption_job(scene, restoration.film_id, priority), reopen=True)
             queued += 1
             continue
-        scene.prompt = one.words.prompt.text
+        scene.prompt, scene.marks = one.words.prompt.text, list(one.words.marks)
         queued += want_scene(
             session, house, restoration, scene, one.plan, one.recipe, priority=priority
         )
@@ -205,6 +206,13 @@ def record_words(
                 "scenes": format_scenes(new),
             },
         )  # fmt: skip
+    cards = [number for number in new if (said := words[number]) is not None and said.card]
+    if cards:
+        append(
+            session, restoration_stream(restoration.id), EventType.POLICY_ASSIGNMENT,
+            film_id=restoration.film_id, agent=house.who,
+            detail={"text_cards": "resize", "scenes": format_scenes(cards)},
+        )  # fmt: skip
     return new
 
 
@@ -222,7 +230,8 @@ def want_scene(
 
     One that is there is scored for this restoration, whose limits may be others than when it was made.
     """
-    spec, key = _wanted(restoration.film_id, scene, plan, recipe, scene.prompt or "")
+    card = is_resized(plan, scene.marks, scene.overrides)
+    spec, key = _wanted(restoration.film_id, scene, plan, recipe, scene.prompt or "", card)
     changed = scene.wanted_take_key != key
     if changed:
         _tell_of_replaced(session, house, restoration, scene, plan)
@@ -236,7 +245,7 @@ def want_scene(
         prompt=spec.prompt,
         priority=priority,
         max_attempts=house.settings.max_attempts,
-        needs=plan.needs,
+        needs=NONE if card else plan.needs,
     )
     if not made:
         queue_score(
@@ -391,7 +400,7 @@ def _check_takes(
 ) -> None:
     """Hash every take that would be used again; one that is not what it was is lost."""
     keys = [
-        _wanted(film_id, scene, one.plan, one.recipe, one.words.prompt.text)[1]
+        _wanted(film_id, scene, one.plan, one.recipe, one.words.prompt.text, one.words.card)[1]
         for scene in scenes
         if (one := settled[scene.number]).words is not None
     ]
@@ -408,10 +417,16 @@ def _check_takes(
 
 
 def _wanted(
-    film_id: str, scene: RestorationSceneRow, plan: Plan, recipe: Recipe, prompt: str
+    film_id: str,
+    scene: RestorationSceneRow,
+    plan: Plan,
+    recipe: Recipe,
+    prompt: str,
+    card: bool,
 ) -> tuple[Spec, str]:
     seed = scene.overrides.get("seed", recipe.restore.seed)
-    spec = spec_of(plan.changed(scene.overrides.get("settled", {})), recipe, prompt, seed)
+    settled = plan.changed(scene.overrides.get("settled", {}))
+    spec = spec_of(settled, recipe, prompt, seed, card=card)
     return spec, take_key(film_id, FrameRange(scene.start, scene.end), spec)
 
 

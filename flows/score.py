@@ -4,7 +4,7 @@ Flags of the restorations that want a take follow from all its scores that are r
 measure adds to them and takes none away.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -29,7 +29,8 @@ from catalog.restorations import (
 from restar.errors import UsageError
 from restar.progress import track
 from restar.recipe import Score
-from scorers import scorer
+from scorers import ScoreSeries, scorer
+from tasks.guard import FLAG as GUARD
 from tasks.house import House, open_film
 from tasks.score import (
     Scored,
@@ -157,15 +158,21 @@ def _score(
         known = scores_of(session, take)
     scored = score_take(house, film, take, wanted, number=number, known=() if again else known)
     names = {one.metric for one in scored}
-    earlier = (series_from(house, row) for row in known if row.metric not in names)
-    series = [*(one.series for one in scored), *(one for one in earlier if one is not None)]
+
+    def series() -> Iterator[ScoreSeries]:
+        yield from (one.series for one in scored)
+        earlier = (series_from(house, row) for row in known if row.metric not in names)
+        yield from (one for one in earlier if one is not None)
+
     flags: list[str] = []
     with house.catalog.begin() as session:
         record_scores(session, take, new_scores(scored))
         for scene in scenes:
             row = session.get_one(RestorationSceneRow, (scene.restoration_id, scene.number))
             restoration = session.get_one(RestorationRow, scene.restoration_id)
-            flags = row.flags = flags_of(series, recipe_of(session, restoration).score, take.start)
+            guarded = [flag for flag in row.flags if flag.startswith(GUARD)]
+            limits = recipe_of(session, restoration).score
+            flags = row.flags = [*flags_of(series(), limits, take.start), *guarded]
     if not scenes:
-        flags = flags_of(series, wanted, take.start)
+        flags = flags_of(series(), wanted, take.start)
     return ScoredTake(take, scored, scenes, flags)

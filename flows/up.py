@@ -1,6 +1,6 @@
 """`restar up`: everything on one machine, and none of it left behind.
 
-The server is started first; then the work pools, the limits, the automations and all deployments of
+The server is started first; then the work pools, the automations and all deployments of
 prefect.yaml are put there, always the same, however often; then the workers and the review room. A
 part that ends by itself is started again, a few times. On Ctrl-C, or when this process is killed, all
 parts end, and with them whatever they have started: workers first, whose agents hand back what they
@@ -65,7 +65,6 @@ def up(
     told: Told,
     stop: threading.Event,
     gpu_limit: int = 1,
-    captioners: int = 2,
 ) -> None:
     """Run the parts until `stop` is set; the first is the server.
 
@@ -82,7 +81,7 @@ def up(
         _wait_for_server(running[0], stop)
         if not stop.is_set():
             told("deploying the flows of prefect.yaml")
-            _set_up(server, gpu_limit, captioners)
+            _set_up(server, gpu_limit)
             _deploy(others[0], logs)
         if not stop.is_set():
             running += [_start(part, logs) for part in others]
@@ -149,16 +148,15 @@ def _wait_for_server(server: Running, stop: threading.Event) -> None:
     raise EngineError(f"Prefect's server did not start within {_START_S:g} s; see {server.log}")
 
 
-def _set_up(server: Part, gpu_limit: int, captioners: int) -> None:
-    """Make pools, limits and automations what they have to be; they may be there already."""
+def _set_up(server: Part, gpu_limit: int) -> None:
+    """Make pools and automations what they have to be; they may be there already."""
     with _talking_to(server):
         from prefect import get_client
         from prefect.client.schemas.actions import (
-            GlobalConcurrencyLimitCreate,
             WorkPoolCreate,
             WorkPoolUpdate,
         )
-        from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+        from prefect.exceptions import ObjectAlreadyExists
 
         with get_client(sync_client=True) as client:
             for name, limit in (("cpu", None), ("gpu", gpu_limit)):
@@ -167,11 +165,6 @@ def _set_up(server: Part, gpu_limit: int, captioners: int) -> None:
                     client.create_work_pool(pool)
                 except ObjectAlreadyExists:
                     client.update_work_pool(name, WorkPoolUpdate(concurrency_limit=limit))
-            try:
-                client.read_global_concurrency_limit_by_name("captioners")
-            except ObjectNotFound:
-                limit_ = GlobalConcurrencyLimitCreate(name="captioners", limit=captioners)
-                client.create_global_concurrency_limit(limit_)
             have = {one.name for one in client.read_automations()}
             for automation in automations():
                 if automation.name not in have:

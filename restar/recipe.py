@@ -67,6 +67,11 @@ class Restore(_Section):
 
     steps: tuple[Step, ...] = Field(min_length=1, max_length=16, description="Run in this order.")
     seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of everything that is drawn.")
+    text_cards: Literal["restore", "resize"] = Field(
+        default="restore",
+        description="What becomes of titles and intertitles: restore = as of any scene; resize = "
+        "steps that may invent give way to a plain resize, so that no letter is redrawn.",
+    )
     pixel_format: Name = Field(
         default="auto",
         description="Pixel format of takes and master, such as yuv422p10le; auto = the restorer's.",
@@ -124,8 +129,8 @@ class Prompt(_Section):
 # The scorers that need no weights and by which flags are raised, and the two of fidelity.
 STANDARD_SCORERS = (
     "psnr-to-source", "ssim-to-source", "blank", "frozen", "frame-order", "seam-jump", "flicker",
-    "warp-error", "colour-drift", "detail-kept", "detail-gain", "overshoot", "tile-edges",
-    "invented-detail",
+    "warp-error", "colour-drift", "displacement", "detail-kept", "detail-gain",
+    "overshoot", "tile-edges", "invented-detail",
 )  # fmt: skip
 
 

@@ -28,8 +28,14 @@ class Settings(BaseSettings):
         default="",
         description="SQLAlchemy URL of the catalog; empty = SQLite in RESTAR_HOME/catalog.sqlite.",
     )
-    store: Path | None = Field(
-        default=None, description="Folder of the store; empty = RESTAR_HOME/store."
+    store: str | None = Field(
+        default=None,
+        description="Folder of the store, or s3://bucket/prefix; empty = RESTAR_HOME/store.",
+    )
+    store_cache_gib: float = Field(
+        default=100.0,
+        gt=0,
+        description="With a store on S3: how much of it is kept here at most (GiB).",
     )
     ffmpeg: Path | None = Field(
         default=None,
@@ -45,6 +51,17 @@ class Settings(BaseSettings):
         default=512,
         ge=0,
         description="Agents stop, cleanly, where the store's disk has less than this free (MiB).",
+    )
+    max_captioners: int = Field(
+        default=0,
+        ge=0,
+        description="How many captions are made at once, by all agents together; 0 = no limit.",
+    )
+    quota_gib: float = Field(
+        default=0.0,
+        ge=0,
+        description="Agents stop, cleanly, where all takes together have more than this (GiB); 0 = no "
+        "limit.",
     )
     threads: int = Field(
         default=0, ge=0, le=256, description="Threads of a decoder or encoder; 0 = one per core."
@@ -103,7 +120,15 @@ class Settings(BaseSettings):
 
     @cached_property
     def store_root(self) -> Path:
-        return (self.store or self.home / "store").absolute()
+        """The store's folder here: the store itself, or the cache of one on S3."""
+        if self.store is None or "://" in self.store:
+            return self.home.absolute() / "store"
+        return Path(self.store).absolute()
+
+    @cached_property
+    def store_place(self) -> str:
+        """Where the store is: a folder, or a URL."""
+        return self.store if self.store and "://" in self.store else str(self.store_root)
 
     @cached_property
     def weights_root(self) -> Path:

@@ -7,6 +7,8 @@ prompt and the frames, so that the same spec gives the same bytes.
 A restorer that does not listen to text says so by `uses_prompt = False`: then nobody captions for it
 with a heavy model, and no caption is in its spec. One that does may have `prompt_template(step)` (the
 template on its model's card, with {caption}, {facts}, {condition}) and `count_tokens(text)`.
+One that can show nothing but what its source shows says so by `invents = False`; what may invent gives
+way to a plain resize where a recipe wants that of text cards.
 One that gives on the very frames that came in, and writes into none, says `passes_on = True`: their
 checksums are not computed a second time.
 Two methods are optional: `needs` (see Needing), and `release()`, which lets go of a model that is held
@@ -25,7 +27,9 @@ from restar.plugins import load_plugin
 from restar.spec import ResolvedStep
 from restar.timeline import FrameRange
 
-__all__ = ["Needing", "Restorer", "StepContext", "needs_of", "passes_on", "restorer"]
+__all__ = [
+    "Needing", "Restorer", "StepContext", "invents", "needs_of", "passes_on", "restorer"
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -94,3 +98,8 @@ def passes_on(name: str) -> bool:
 def restorer(name: str) -> Restorer:
     """Return a new instance of the restorer called `name`; raise PluginError if there is none."""
     return load_plugin("restorers", name)()  # type: ignore[no-any-return]
+
+
+def invents(name: str) -> bool:
+    """Return whether a restorer may show what its source does not: any that does not deny it."""
+    return bool(getattr(load_plugin("restorers", name), "invents", True))

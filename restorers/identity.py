@@ -27,6 +27,7 @@ class Identity:
     algorithm = 1
     needs_progressive = False
     uses_prompt = False
+    invents = False
     passes_on = True
 
     def resolve(self, options: dict[str, Any], source: VideoFormat) -> ResolvedStep:

@@ -69,6 +69,7 @@ class Resize:
     algorithm = 1
     needs_progressive = True
     uses_prompt = False
+    invents = False
 
     def resolve(self, options: dict[str, Any], source: VideoFormat) -> ResolvedStep:
         """Return the step; raise RecipeError for options that are not valid or can't work here."""

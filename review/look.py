@@ -14,7 +14,17 @@ from media.index import FrameIndex
 from restar.errors import MediaError, StoreError
 from tasks.house import NOMINAL_RATE, House
 
-__all__ = ["Side", "aspect_of", "flag_places", "frame_times", "seams_of", "sides_of", "take_name"]
+__all__ = [
+    "Side",
+    "aspect_of",
+    "flag_places",
+    "flat",
+    "frame_times",
+    "seams_of",
+    "sides_of",
+    "take_name",
+    "take_names",
+]
 
 _PLACE = re.compile(r"frames? (\d+)(?:-(\d+))?")
 
@@ -37,16 +47,36 @@ def sides_of(sheet: SceneSheet) -> list[Side]:
     sides = [Side("source", "source", f"/still/film/{film.id}/", ProxyOf("source", **where))]
     if _is_resized(film, restoration):
         proxy = ProxyOf("resize", **where, format=restoration.take_format)
-        sides.append(Side("resize", "resize", f"/still/resize/{restoration.id}/", proxy))
-    names: dict[str, int] = {}
-    for take in sheet.takes:
-        name = take_name(take)
-        names[name] = names.get(name, 0) + 1
-        shown = name if names[name] == 1 else f"{name} ({names[name]})"
+        sides.append(Side("resize", "plain resize", f"/still/resize/{restoration.id}/", proxy))
+    for take, name in zip(sheet.takes, take_names(sheet.takes), strict=True):
         proxy = ProxyOf("take", **where, take_key=take.row.take_key)
         side = f"take-{take.row.id}"
-        sides.append(Side(side, shown, f"/still/take/{take.row.id}/", proxy, take))
+        sides.append(Side(side, name, f"/still/take/{take.row.id}/", proxy, take))
     return sides
+
+
+def take_names(takes: Sequence[TakeSheet]) -> list[str]:
+    """Return what takes are called: no two alike, by what they differ in where that is not enough."""
+    names = [take_name(take) for take in takes]
+    specs = [dict(flat(take.row.spec)) for take in takes]
+    shown: list[str] = []
+    for number, name in enumerate(names):
+        alike = [n for n, other in enumerate(names) if other == name]
+        found = {key for n in alike for key in specs[n]}
+        keys = sorted(found, key=lambda key: (key == "prompt", key))
+        differing = [key for key in keys if len({specs[n].get(key) for n in alike}) > 1]
+        told = [_told(key, specs[number].get(key, "—")) for key in differing[:2]]
+        full = ", ".join([name, *told])
+        shown.append(full if full not in shown else f"{full} ({number + 1})")
+    return shown
+
+
+def _told(key: str, value: str) -> str:
+    name = key.rpartition(".")[2]
+    short = value if len(value) <= 24 else value[:22] + "…"
+    if name == "prompt":
+        return f"“{short}”" if value else "no prompt"
+    return f"{name} {short}"
 
 
 def take_name(take: TakeSheet) -> str:
@@ -115,3 +145,16 @@ def _is_resized(film: FilmRow, restoration: RestorationRow) -> bool:
     return bool(take) and (video.get("width"), video.get("height")) != (
         take.get("width"), take.get("height"),
     )  # fmt: skip
+
+
+def flat(value: Any, name: str = "") -> list[tuple[str, str]]:
+    """Return nested plain data as (path, text) pairs."""
+    if isinstance(value, dict):
+        return [
+            pair
+            for key, one in value.items()
+            for pair in flat(one, f"{name}.{key}" if name else str(key))
+        ]
+    if isinstance(value, list):
+        return [pair for n, one in enumerate(value, start=1) for pair in flat(one, f"{name} {n}")]
+    return [(name, str(value))]

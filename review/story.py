@@ -14,7 +14,7 @@ from catalog.models import EventRow
 from media.index import FrameIndex
 from restar.errors import MediaError, StoreError
 from restar.timeline import timecode
-from review.look import Side
+from review.look import Side, flat
 from tasks.house import NOMINAL_RATE, House
 
 __all__ = ["differences", "events_of_scene", "story_of"]
@@ -29,12 +29,12 @@ def differences(
     if len(takes) < 2:
         return []
     names = {side.take.row.id: side.name for side in sides if side.take is not None}
-    flat = {take.row.id: dict(_flat(take.row.spec)) for take in takes}
-    keys = sorted({key for spec in flat.values() for key in spec})
+    specs = {take.row.id: dict(flat(take.row.spec)) for take in takes}
+    keys = sorted({key for spec in specs.values() for key in spec})
     return [
-        (key, [(names[take], spec.get(key, "—")) for take, spec in flat.items()])
+        (key, [(names[take], spec.get(key, "—")) for take, spec in specs.items()])
         for key in keys
-        if len({spec.get(key) for spec in flat.values()}) > 1
+        if len({spec.get(key) for spec in specs.values()}) > 1
     ]
 
 
@@ -125,15 +125,3 @@ def _of_take(house: House, take: TakeSheet, frame: int) -> list[tuple[str, str]]
 
 def _model(step: Mapping[str, Any]) -> str:
     return f", model {step['model_sha256']}" if step["model_sha256"] else ", no model"
-
-
-def _flat(value: Any, name: str = "") -> list[tuple[str, str]]:
-    if isinstance(value, dict):
-        return [
-            pair
-            for key, one in value.items()
-            for pair in _flat(one, f"{name}.{key}" if name else str(key))
-        ]
-    if isinstance(value, list):
-        return [pair for n, one in enumerate(value, start=1) for pair in _flat(one, f"{name} {n}")]
-    return [(name, str(value))]

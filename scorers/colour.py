@@ -1,51 +1,53 @@
 """Colour: how far a take's colours are from its source's, and whether they wander."""
 
+from collections.abc import Mapping
+
 import cv2
 import numpy as np
 
-from scorers import Metric, ScoreSeries
+from scorers import Metric
 from scorers.pair import Pair, Plane, tiles
-from scorers.session import FrameScorer, FrameSession
+from scorers.session import FrameScorer, WindowSession
 
 __all__ = ["ColourDrift"]
 
 
-_NEAR = 12  # frames on each side over which colours are averaged
-
-
-class _ColourSession(FrameSession):
+class _ColourSession(WindowSession[tuple[Plane, Plane]]):
     """Keeps each frame's mean drift, and where it was strongest."""
 
-    def __init__(self, name: str, about: Metric) -> None:
-        super().__init__(name, about)
-        self._drifts: dict[int, tuple[Plane, Plane]] = {}
+    REACH = 12
+    EVERY = 2
 
     def see(self, pair: Pair) -> None:
-        source, take = (
-            cv2.cvtColor(p, cv2.COLOR_RGB2Lab) for p in (pair.source_small, pair.take_small)
-        )
+        if pair.index % self.EVERY:
+            return
+        source, take = (_lab(p) for p in (pair.source_small, pair.take_small))
         drift = tiles(take - source)
-        self._drifts[pair.index] = drift.mean(axis=(0, 1)), np.linalg.norm(drift, axis=2)
+        self.keep(pair.index, (drift.mean(axis=(0, 1)), np.linalg.norm(drift, axis=2)))
 
-    def finish(self) -> ScoreSeries:
-        for index, (_, grid) in self._drifts.items():
-            near = range(index - _NEAR, index + _NEAR + 1)
-            drifts = [self._drifts[n][0] for n in near if n in self._drifts]
-            self.record(index, float(np.linalg.norm(np.mean(drifts, axis=0))), grid)
-        return super().finish()
+    def judge(self, index: int, near: Mapping[int, tuple[Plane, Plane]]) -> None:
+        mean = np.mean([drift for drift, _ in near.values()], axis=0)
+        self.record(index, float(np.linalg.norm(mean)), near[index][1])
 
 
 class ColourDrift(FrameScorer):
     """The distance between the mean colours of take and source in CIE L*a*b* (dE of 1976).
 
-    |mean of Lab(T) - Lab(S)| over 90-line pictures and 12 frames on each side, so that a flicker which a
+    |mean of Lab(T) - Lab(S)| over 45-line pictures and 12 frames on each side, so that a flicker which a
     take lost is no drift; R'G'B' taken for sRGB. About 1 is just seen side by side. How it goes along a
-    scene is told by its score's `trend` (from first to last frame).
+    scene is told by its score's `trend` (from first to last frame). Every second frame.
     """
 
     name = "colour-drift"
+    algorithm = 2
     about = Metric(
         "mean colour against the source's", "dE", "lower", "0 up; 1 is just seen",
-        source="CIE 15:2004",
+        source="CIE 15:2004", every=_ColourSession.EVERY,
     )  # fmt: skip
     session = _ColourSession
+
+
+def _lab(small: Plane) -> Plane:
+    height, width = (max(1, side // 2) for side in small.shape[:2])
+    half = cv2.resize(small, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.cvtColor(half, cv2.COLOR_RGB2Lab), np.float32)

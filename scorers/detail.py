@@ -15,7 +15,7 @@ from scorers.session import CODES, FrameScorer, FrameSession
 
 __all__ = ["DetailGain", "DetailKept", "InventedDetail", "Overshoot", "TileEdges"]
 
-_EVERY = 4  # whole-take properties are looked at in each fourth frame
+_EVERY = 8  # whole-take properties are looked at in each eighth frame
 _EDGES = 0.1  # the part of a picture's pixels that are taken for its edges
 _LEAST_EDGE = 1.5 / CODES  # change per pixel below which nothing is an edge
 
@@ -49,13 +49,14 @@ class DetailKept(FrameScorer):
     plainly enlarged to the take's size (a smaller take is brought to the source's), H what is finer than
     a Gaussian of one pixel of the source. A part below 1 is measured against <H(P),H(P)> less the power
     of noise (by the median of |H(P)| beside edges), so that taking away grain is no loss. Above 1 the
-    take is sharper. Own definition. Every fourth frame.
+    take is sharper. Own definition. Every eighth frame.
     """
 
     name = "detail-kept"
     about = Metric(
-        "the source's fine detail that is still there", "part", "higher", "1 = all; above: sharper"
-    )
+        "the source's fine detail that is still there", "part", "higher", "1 = all; above: sharper",
+        every=_EVERY,
+    )  # fmt: skip
     session = _KeptSession
 
 
@@ -81,13 +82,13 @@ class DetailGain(FrameScorer):
 
     Energy of T - up(down(T)) (area averaging to the source's size, cubic back) at edges, over that of
     the source enlarged by `resize`. A take of half the resolution falls below 1, whatever
-    the picture shows. Own definition. Every fourth frame; only for takes larger than the source.
+    the picture shows. Own definition. Every eighth frame; only for takes larger than the source.
     """
 
     name = "detail-gain"
     about = Metric(
         "detail finer than the source's grid, against a plain resize", "times", "higher",
-        "1 = as resize",
+        "1 = as resize", every=_EVERY,
     )  # fmt: skip
     session = _GainSession
 
@@ -186,7 +187,7 @@ class TileEdges(FrameScorer):
     """
 
     name = "tile-edges"
-    about = Metric("straight lines as between tiles", "times", "lower", "0 up; to 4: none")
+    about = Metric("straight lines as between tiles", "times", "lower", "0 up; to 4: none", every=2)
     session = _TileSession
 
 

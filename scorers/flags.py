@@ -5,6 +5,7 @@ tried on other clips (docs/scores.md); a recipe's `score.thresholds` changes the
 on a scorer by its own name is one on its mean. A flag warns; it never rejects a take.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -35,7 +36,10 @@ RULES = (
     Rule("seam-jump", "seam-jump", 1.8, "frame",
          "the picture jumps at once, as at the seam of two windows"),
     Rule("flicker", "flicker", 0.5, "frame", "brightness pulses more than the source's"),
+    Rule("unsteady", "warp-error", 1.5, "window",
+         "texture changes from frame to frame as the source's does not"),
     Rule("colour-cast", "colour-drift", 1.2, "window", "colours are not the source's"),
+    Rule("displaced", "displacement", 0.1, "frame", "the picture lies elsewhere than the source's"),
     Rule("lost-detail", "detail-kept", 0.9, "window", "fine detail of the source is lost"),
     Rule("lost-detail", "detail-gain", 0.95, "window",
          "less detail than a plain resize of the source has"),
@@ -76,19 +80,18 @@ def find_flags(
     `thresholds` has limits by flag, or by scorer for its mean; flags in `ignore` are not raised.
     """
     limits = dict(thresholds or {})
-    by_name = {one.name: one for one in series}
-    found = [
-        finding
-        for rule in RULES
-        if rule.flag not in ignore and rule.scorer in by_name
-        for finding in _judged(by_name[rule.scorer], rule, limits.get(rule.flag, rule.limit))
-    ]
     flags = {rule.flag for rule in RULES}
-    for name, limit in limits.items():
-        one = by_name.get(name)
-        if name not in flags and name not in ignore and one is not None and one.mean is not None:
-            found += _by_mean(one, limit)
-    return found
+    by_mean = [name for name in limits if name not in flags and name not in ignore]
+    found: list[tuple[int, Finding]] = []
+    for one in series:  # one at a time: those of a long scene are not held together
+        for order, rule in enumerate(RULES):
+            if rule.scorer == one.name and rule.flag not in ignore:
+                judged = _judged(one, rule, limits.get(rule.flag, rule.limit))
+                found += [(order, finding) for finding in judged]
+        if one.name in by_mean and one.mean is not None:
+            place = len(RULES) + by_mean.index(one.name)
+            found += [(place, finding) for finding in _by_mean(one, limits[one.name])]
+    return [finding for _, finding in sorted(found, key=lambda pair: pair[0])]
 
 
 def place_of(tile: tuple[int, int], rows: int, columns: int) -> str:
@@ -126,7 +129,7 @@ def _windows(frames: Sequence[int]) -> Iterator[list[int]]:
         return
     start, end = frames[0], frames[-1]
     while True:
-        inside = [f for f in frames if start <= f < start + WINDOW]
+        inside = list(frames[bisect_left(frames, start) : bisect_left(frames, start + WINDOW)])
         if inside:
             yield inside
         if start + WINDOW > end:

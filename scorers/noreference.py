@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from media.convert import scaled, to_rgb
 from media.format import VideoFormat
 from restar.errors import CheckpointError, PluginError
+from restar.hashing import sha256_of_file
 from scorers import Metric
 from scorers.pair import Pair
 from scorers.session import FrameScorer, FrameSession
@@ -43,6 +44,7 @@ __all__ = [
 
 _LICENCE = "PolyForm Noncommercial 1.0.0 + S-Lab 1.0"
 _HUB, _CHECKPOINTS, _CLIP = "hub/pyiqa", "hub/checkpoints", "hub/clip"
+_RN50 = "afeb0e10f9e5a86da6080e35cf09123aca3b358a0c3e3b6c78a7b63bc04b6762"
 _BACKBONE = "; its timm backbone in the Hugging Face cache"
 
 
@@ -264,8 +266,12 @@ def _network(name: str) -> Any:
 
 
 def _refuse_code(path: Path, torch: Any) -> None:
-    """Weights may hold numbers only. (RN50.pt is TorchScript, whose hash pyiqa's CLIP checks.)"""
-    if path.suffix == ".mat" or path.parent.name == "clip":
+    """Weights may hold numbers only. RN50.pt is a program (TorchScript), so known by its hash alone."""
+    if path.suffix == ".mat":
+        return
+    if path.parent.name == "clip":  # pyiqa would fetch the right one in the place of another
+        if sha256_of_file(path) != _RN50:
+            raise CheckpointError(f"{path}: not the file of OpenAI's CLIP; take it from there anew")
         return
     try:
         torch.load(path, map_location="cpu", weights_only=True)

@@ -1,8 +1,14 @@
-"""What the scorers that come along have in common: a session that keeps a value for each frame."""
+"""What the scorers that come along have in common: sessions that keep a value for each frame.
+
+A series costs 14 bytes a frame while it is measured; whatever else a measure needs of the frames around
+one is kept for a window of frames and no longer.
+"""
 
 import math
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from array import array
+from collections.abc import Mapping
+from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +17,12 @@ from media.format import VideoFormat
 from scorers import Grid, Metric, ScoreSeries
 from scorers.pair import Pair
 
-__all__ = ["CODES", "FrameScorer", "FrameSession", "rms"]
+__all__ = ["CODES", "FrameScorer", "FrameSession", "WindowSession", "rms"]
 
 CODES = 255.0  # what is told in codes is told on the scale of 8 bit
+_NOWHERE = 255  # in the place of a tile's row and column
+_PLACES = {(row, column): (row, column) for row in range(64) for column in range(64)}
+What = TypeVar("What")
 
 
 class FrameSession(ABC):
@@ -25,8 +34,8 @@ class FrameSession(ABC):
     def __init__(self, name: str, about: Metric) -> None:
         self._name, self._about = name, about
         self._sign = 1 if about.better == "lower" else -1
-        self._values: dict[int, float] = {}
-        self._tiles: dict[int, tuple[int, int]] = {}
+        self._frames, self._values = array("l"), array("d")
+        self._rows, self._columns = bytearray(), bytearray()
         self._heat: Grid = ()
         self._worst = -math.inf
 
@@ -35,32 +44,73 @@ class FrameSession(ABC):
         """Look at the next pair."""
 
     def record(self, index: int, value: float, grid: NDArray[np.floating] | None = None) -> None:
-        """Keep a frame's value, and where a grid of tiles is given, which is the worst."""
+        """Keep a frame's value (frames in order), and where a grid of tiles is given, the worst."""
         value = float(value)
         if not math.isfinite(value):
             return
-        self._values[index] = value
-        if grid is None or not np.isfinite(grid).all():
-            return
-        row, column = np.unravel_index(int(np.argmax(self._sign * grid)), grid.shape)
-        self._tiles[index] = (int(row), int(column))
-        if self._sign * value > self._worst:
-            self._worst = self._sign * value
-            self._heat = tuple(tuple(round(float(v), 4) for v in line) for line in grid)
+        row = column = _NOWHERE
+        if grid is not None and np.isfinite(grid).all():
+            row, column = divmod(int(np.argmax(self._sign * grid)), grid.shape[1])
+            if self._sign * value > self._worst:
+                self._worst = self._sign * value
+                self._heat = tuple(tuple(round(float(v), 4) for v in line) for line in grid)
+        self._frames.append(index)
+        self._values.append(value)
+        self._rows.append(row)
+        self._columns.append(column)
 
     def finish(self) -> ScoreSeries:
         """Return the series; empty where the score applied to no frame."""
-        frames = tuple(sorted(self._values))
-        complete = len(self._tiles) == len(frames)
+        complete = _NOWHERE not in self._rows
+        tiles = (
+            _PLACES[at] for at in zip(self._rows, self._columns, strict=True)
+        ) if complete else ()  # fmt: skip
         return ScoreSeries(
             name=self._name,
             unit=self._about.unit,
             better=self._about.better,
-            frames=frames,
-            values=tuple(self._values[frame] for frame in frames),
-            tiles=tuple(self._tiles[frame] for frame in frames) if complete else (),
+            frames=tuple(self._frames),
+            values=tuple(self._values),
+            tiles=tuple(tiles),
             heat=self._heat,
         )
+
+
+class WindowSession(FrameSession, Generic[What]):
+    """Judges each frame among those up to REACH frames before and after it, and forgets the others.
+
+    What is kept of a frame is given to `keep`; `judge` records.
+    """
+
+    REACH: ClassVar[int]
+
+    def __init__(self, name: str, about: Metric) -> None:
+        super().__init__(name, about)
+        self._near: dict[int, What] = {}
+        self._waiting: list[int] = []
+
+    @abstractmethod
+    def judge(self, index: int, near: Mapping[int, What]) -> None:
+        """Record a frame's value; `near` has what was kept of it and of the frames around."""
+
+    def keep(self, index: int, what: What) -> None:
+        """Keep what is wanted of a frame; those whose window is complete by it are judged."""
+        self._near[index] = what
+        self._waiting.append(index)
+        self._judge_until(index - self.REACH)
+
+    def finish(self) -> ScoreSeries:
+        if self._waiting:
+            self._judge_until(self._waiting[-1])
+        return super().finish()
+
+    def _judge_until(self, last: int) -> None:
+        while self._waiting and self._waiting[0] <= last:
+            index = self._waiting.pop(0)
+            first = index - self.REACH
+            self._near = {n: what for n, what in self._near.items() if n >= first}
+            near = {n: what for n, what in self._near.items() if n <= index + self.REACH}
+            self.judge(index, near)
 
 
 class FrameScorer:

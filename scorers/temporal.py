@@ -5,14 +5,16 @@ blamed for what its source does not do.
 """
 
 from collections import deque
+from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from scorers import Metric, ScoreSeries
+from scorers import Metric
 from scorers.pair import Pair, Plane, tiles
-from scorers.session import CODES, FrameScorer, FrameSession, rms
+from scorers.session import CODES, FrameScorer, FrameSession, WindowSession, rms
 
 __all__ = ["Flicker", "SeamJump", "WarpError"]
 
@@ -20,7 +22,11 @@ _FOLLOWED = 12 / 255  # a pixel of the source that its flow explains this well i
 
 
 class _WarpSession(FrameSession):
+    EVERY = 2
+
     def see(self, pair: Pair) -> None:
+        if pair.index % self.EVERY != self.EVERY - 1:
+            return
         flow, before = pair.flow, pair.before
         if flow is None or before is None:
             return
@@ -41,27 +47,26 @@ class WarpError(FrameScorer):
     rms of T_t - warp(T_t-1) less rms of S_t - warp(S_t-1), over pixels where the source follows its
     own flow, at no more than 360 lines. After Lai et al. 2018, "Learning Blind Video Temporal
     Consistency", with the flow of dense inverse search (Kroeger et al. 2016) in the place of a network's.
-    Below 0 the take is steadier than its source.
+    Below 0 the take is steadier than its source. Every second frame.
     """
 
     name = "warp-error"
+    algorithm = 2
     about = Metric(
         "unsteadiness along the motion, against the source's own (DIS flow)", "codes", "lower",
-        "below 0: steadier", source="Lai et al. 2018; Kroeger et al. 2016",
+        "below 0: steadier", source="Lai et al. 2018; Kroeger et al. 2016", every=_WarpSession.EVERY,
     )  # fmt: skip
     session = _WarpSession
 
 
-_WINDOW = 12  # frames over which flicker is summed
-
-
-class _FlickerSession(FrameSession):
+class _FlickerSession(WindowSession[Plane]):
     """Keeps the last three frames' tile means, and of each frame what it added."""
+
+    REACH = 6
 
     def __init__(self, name: str, about: Metric) -> None:
         super().__init__(name, about)
         self._means: deque[tuple[int, Plane, Plane]] = deque(maxlen=3)
-        self._excess: dict[int, Plane] = {}
 
     def see(self, pair: Pair) -> None:
         if self._means and self._means[-1][0] != pair.index - 1:
@@ -72,18 +77,11 @@ class _FlickerSession(FrameSession):
             return
         (_, s0, t0), (index, s1, t1), (_, s2, t2) = self._means
         source, take = ((a - 2 * b + c) / 6**0.5 for a, b, c in ((s0, s1, s2), (t0, t1, t2)))
-        self._excess[index] = CODES**2 * (np.square(take) - np.square(source))
+        self.keep(index, CODES**2 * (np.square(take) - np.square(source)))
 
-    def finish(self) -> ScoreSeries:
-        for index in self._excess:
-            near = [
-                self._excess[i]
-                for i in range(index - _WINDOW // 2, index + _WINDOW // 2)
-                if i in self._excess
-            ]
-            grid = np.mean(near, axis=0)
-            self.record(index, float(np.sqrt(max(0.0, grid.mean()))), grid)
-        return super().finish()
+    def judge(self, index: int, near: Mapping[int, Plane]) -> None:
+        grid = np.mean([one for n, one in near.items() if n < index + self.REACH], axis=0)
+        self.record(index, float(np.sqrt(max(0.0, grid.mean()))), grid)
 
 
 class Flicker(FrameScorer):
@@ -96,9 +94,6 @@ class Flicker(FrameScorer):
     name = "flicker"
     about = Metric("brightness that pulses beyond the source's", "codes", "lower", "0 up")
     session = _FlickerSession
-
-
-_NEIGHBOURS = 6  # frames on each side whose changes are the usual
 
 
 class _Change(NamedTuple):
@@ -116,45 +111,37 @@ class _Change(NamedTuple):
     source_detail: float
 
 
-class _SeamSession(FrameSession):
+class _SeamSession(WindowSession[tuple[_Change, Plane]]):
     """Keeps a few numbers a frame, and judges each change against those around it."""
 
-    def __init__(self, name: str, about: Metric) -> None:
-        super().__init__(name, about)
-        self._changes: dict[int, _Change] = {}
-        self._grids: dict[int, Plane] = {}
+    REACH = 6
 
     def see(self, pair: Pair) -> None:
         if pair.before is None:
             return
         before = pair.before
         drift = tiles(pair.take_small - pair.source_small - before.take_small + before.source_small)
-        self._grids[pair.index] = np.abs(drift).max(axis=2)
-        self._changes[pair.index] = _Change(
+        change = _Change(
             tone=CODES * rms(drift),
             detail=CODES * rms(pair.residual - before.residual),
             place=float(np.linalg.norm(pair.shift - before.shift)),
             source_tone=CODES * rms(tiles(pair.source_small - before.source_small)),
             source_detail=CODES * rms(pair.luma - before.luma),
         )
+        self.keep(pair.index, (change, np.abs(drift).max(axis=2)))
 
-    def finish(self) -> ScoreSeries:
-        for index, change in self._changes.items():
-            around = [
-                self._changes[i]
-                for i in range(index - _NEIGHBOURS, index + _NEIGHBOURS + 1)
-                if i != index and i in self._changes
-            ]
-            if not around:
-                continue
-            usual = _Change(*np.median(np.array(around), axis=0))
-            jump = max(
-                change.tone / (usual.tone + 0.15 + 0.1 * change.source_tone),
-                change.detail / (usual.detail + 0.3 + 0.2 * change.source_detail),
-                change.place / (usual.place + 0.03),
-            )
-            self.record(index, jump, self._grids[index])
-        return super().finish()
+    def judge(self, index: int, near: Mapping[int, tuple[_Change, Plane]]) -> None:
+        around = [change for n, (change, _) in near.items() if n != index]
+        if not around:
+            return
+        change, grid = near[index]
+        usual = _Change(*np.median(np.array(around), axis=0))
+        jump = max(
+            change.tone / (usual.tone + 0.15 + 0.1 * change.source_tone),
+            change.detail / (usual.detail + 0.3 + 0.2 * change.source_detail),
+            change.place / (usual.place + 0.03),
+        )
+        self.record(index, jump, grid)
 
 
 class SeamJump(FrameScorer):
@@ -183,12 +170,13 @@ def coarse(picture: Plane) -> Plane:
 
 def warped(picture: Plane, flow: Plane) -> Plane:
     """Return `picture` moved along a flow (h, w, 2) in pixels; edges repeat."""
-    height, width = picture.shape
+    at = _places(*picture.shape) + flow
+    moved = cv2.remap(picture, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)  # type: ignore[call-overload]
+    return np.asarray(moved, np.float32)
+
+
+@lru_cache(maxsize=2)
+def _places(height: int, width: int) -> Plane:
+    """Each pixel's own place (h, w, 2)."""
     y, x = np.mgrid[:height, :width].astype(np.float32)
-    return np.asarray(
-        cv2.remap(
-            picture, x + flow[..., 0], y + flow[..., 1], cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_REPLICATE,
-        ),
-        np.float32,
-    )  # fmt: skip
+    return np.stack((x, y), axis=-1)

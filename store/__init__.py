@@ -2,8 +2,8 @@
 
 A file is flushed to disk, hashed, and renamed under its sha256 in one step, so that a crash leaves
 either the whole file or none. What is read again is hashed again first: an altered file is set aside
-and reported, never used. A folder on a local disk today; the calls are those that an object store by
-URL can answer too.
+and reported, never used. The store is a folder on a disk, or a bucket on S3 with such a folder as its
+cache (store.remote); `open_store` opens either.
 """
 
 import fcntl
@@ -18,7 +18,7 @@ from pathlib import Path
 from restar.errors import StoreError
 from restar.hashing import sha256_of_file
 
-__all__ = ["AlteredError", "Store", "fsync", "replace", "write_error"]
+__all__ = ["AlteredError", "Store", "file_state", "fsync", "open_store", "replace", "write_error"]
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -71,7 +71,7 @@ class Store:
         try:
             path.chmod(0o444)
             replace(path, target)
-            self._own[sha256] = _state(target)
+            self._own[sha256] = file_state(target)
         except OSError as error:
             raise write_error(target, error) from None
         return sha256
@@ -100,7 +100,7 @@ class Store:
         """
         path = self.open_local(sha256)
         try:
-            if own and self._own.get(sha256) == _state(path):
+            if own and self._own.get(sha256) == file_state(path):
                 return path
             actual = sha256_of_file(path, progress)
         except OSError as error:
@@ -110,6 +110,17 @@ class Store:
             path.replace(aside)
             raise AlteredError(f"{path}: was altered since it was made; set aside as {aside}")
         return path
+
+    def remove(self, sha256: str) -> None:
+        """Remove an object; one that is not there is no error. Whether it may go is the caller's."""
+        try:
+            self._object(sha256).unlink(missing_ok=True)
+        except OSError as error:
+            raise write_error(self._object(sha256), error) from None
+
+    def check(self, sha256: str, progress: Callable[[int], None] | None = None) -> None:
+        """Hash a stored object where it is kept, as `verify` does; a cache is not believed."""
+        self.verify(sha256, progress)
 
     def free_bytes(self) -> int:
         """How many bytes may still be written."""
@@ -132,6 +143,22 @@ class Store:
                 continue
 
 
+def open_store(place: str, cache: Path, cache_gib: float = 100.0) -> Store:
+    """Open the store in a folder, or at `s3://bucket/prefix` with `cache` as its folder here.
+
+    The cache is kept below `cache_gib` GiB. Raises StoreError for another sort of URL, and where it
+    can't be reached.
+    """
+    scheme, colon, _ = place.partition("://")
+    if not colon:
+        return Store(Path(place).absolute())
+    if scheme != "s3":
+        raise StoreError(f"{place}: not a store: give a folder, or s3://bucket/prefix")
+    from store.remote import S3Store
+
+    return S3Store(place, cache, round(cache_gib * 2**30))
+
+
 def _make_folders(objects: Path) -> None:
     """Make the folders of all first bytes, and write their names to disk, before any is needed."""
     if (objects / "ff").is_dir():
@@ -141,7 +168,7 @@ def _make_folders(objects: Path) -> None:
     fsync(objects)
 
 
-def _state(path: Path) -> tuple[int, ...]:
+def file_state(path: Path) -> tuple[int, ...]:
     """What changes when a file is written to or replaced; the last, ctime, can't be set by anyone."""
     stat = path.stat()
     return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns

@@ -5,7 +5,7 @@ wrote, and the policy that makes a prompt of it. Captions are kept by film, rang
 made twice; a captioner that looks at stills is asked for several scenes at a time.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,13 +34,14 @@ from tasks.measure import FactsOfFilm, measures_of
 from tasks.plan import Plan
 from tasks.step import step
 
-__all__ = ["Members", "Teller", "Words", "caption_scenes", "stills_of"]
+__all__ = ["TEXT_CARD", "Members", "Teller", "Words", "caption_scenes", "is_resized", "stills_of"]
 
 Still = NDArray[np.uint8]
 
 TEXT_CARD = "text-card"
 _LONG_SIDE = 768
 _NOTHING_LISTENS = "no step of the recipe listens to text"
+_CARD = "a text card: resized, as the recipe says"
 
 
 @dataclass
@@ -64,11 +65,15 @@ class Members:
 
 @dataclass(frozen=True)
 class Words:
-    """What is known of a scene in words: caption, prompt, and marks such as `text-card`."""
+    """What is known of a scene in words: caption, prompt, and marks such as `text-card`.
+
+    `card`: it is a text card which the recipe gives to a plain resize.
+    """
 
     caption: Caption
     prompt: PromptRecord
     marks: tuple[str, ...] = ()
+    card: bool = False
 
 
 class Teller:
@@ -103,7 +108,10 @@ class Teller:
         if caption is None:
             return None
         facts = self._facts_of(scene)
-        return Words(caption, self._prompt(scene, caption, facts), _marks(facts))
+        marks = _marks(facts)
+        if is_resized(self.plan, marks, scene.overrides):
+            return Words(caption, PromptRecord("", _CARD), marks, card=True)
+        return Words(caption, self._prompt(scene, caption, facts), marks)
 
     def look(self, scene: RestorationSceneRow, scenes: Sequence[RestorationSceneRow]) -> None:
         """Have a scene captioned, and as many of the following ones of `scenes` as make a batch."""
@@ -146,7 +154,8 @@ class Teller:
         return describe(self.member, [self.view(scene)], self.options)[0]
 
     def _facts_of(self, scene: RestorationSceneRow) -> SceneFacts | None:
-        if self.name == "fixed" and not self._listeners and not _wants_facts(self.recipe):
+        blind = self.name == "fixed" and not self._listeners and self.plan.card_steps is None
+        if blind and not _wants_facts(self.recipe):
             return None
         if self._facts is None:
             self._facts = measures_of(self.house, self.film)
@@ -193,6 +202,14 @@ class Teller:
             for member, resolved in self._listeners
         )
         return next((one for one in said if one), None)
+
+
+def is_resized(plan: Plan, marks: Sequence[str], overrides: Mapping[str, Any]) -> bool:
+    """Whether a scene is a text card that gets a plain resize.
+
+    Not where a person wrote its prompt: that is what a restorer is to be told, card or no card.
+    """
+    return plan.card_steps is not None and TEXT_CARD in marks and "prompt" not in overrides
 
 
 @step("caption scene {number}")

@@ -5,6 +5,7 @@ wrote meanwhile. Where captions do not come from a model that looks, it says `no
 """
 
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 
 from captioners import SceneView, describe
@@ -18,13 +19,14 @@ from media.probe import probe
 from restar.prompt import clean
 from restar.recipe import Recipe
 from restar.timeline import FrameRange
-from restorers import restorer
-from tasks.caption import Still, Teller, as_still, stills_of
+from restorers import invents, restorer
+from tasks.caption import TEXT_CARD, Still, Teller, as_still, stills_of
 
 __all__ = ["FLAG", "Guarded", "guard_take", "guard_wanted"]
 
 FLAG = "caption-drift"
 _BLIND = frozenset({"facts", "file", "fixed"})
+_LONGEST = 200  # characters of a caption in a flag; the whole is in the score
 _NOT_APPLICABLE = "not applicable: no model looked at the source"
 
 
@@ -53,6 +55,8 @@ def guard_take(teller: Teller, scene: RestorationSceneRow, take: TakeRow) -> Gua
     """Compare what the captioner says of a take with what it said of the source."""
     if not teller.looks:
         return Guarded(_score(None, _NOT_APPLICABLE))
+    if TEXT_CARD in scene.marks and not any(invents(step["use"]) for step in take.spec["steps"]):
+        return Guarded(_score(None, "not applicable: a text card that was resized"))
     said = _said_of_source(teller, scene)
     stills = _stills_of_take(teller, scene, take)
     view = SceneView(tuple(stills), teller.view(scene).facts, scene.number)
@@ -66,7 +70,13 @@ def guard_take(teller: Teller, scene: RestorationSceneRow, take: TakeRow) -> Gua
             _score(None, "not applicable: the caption names nothing to compare", said, now)
         )
     score = _score(found.value, f"compared by {found.means}", said, now)
-    return Guarded(score, (FLAG,) if found.drifted else ())
+    return Guarded(score, (_sentence(said, now),) if found.drifted else ())
+
+
+def _sentence(source: str, take: str) -> str:
+    """The flag with both texts, as data: whoever shows it escapes it."""
+    one, other = (shorten(text, _LONGEST, placeholder=" ...") for text in (source, take))
+    return f'{FLAG}: the source shows "{one}", the take "{other}"'
 
 
 def _said_of_source(teller: Teller, scene: RestorationSceneRow) -> str:

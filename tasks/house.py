@@ -23,7 +23,7 @@ from media.probe import MediaInfo
 from restar import __version__
 from restar.errors import CatalogError, MediaError, NoSourceError, UsageError
 from restar.settings import Settings
-from store import Store
+from store import Store, open_store
 from tasks.memory import share_arenas
 
 __all__ = [
@@ -73,7 +73,7 @@ def open_house(settings: Settings) -> Iterator[House]:
     """Open catalog and store, made where they are missing, and register this process."""
     share_arenas()
     who = settings.agent or _user()
-    store = Store(settings.store_root)
+    store = open_store(settings.store_place, settings.store_root, settings.store_cache_gib)
     with open_catalog(settings.database_url, idle_seconds=settings.lease_seconds) as catalog:
         with catalog.begin() as session:
             agent_id = register_agent(

@@ -16,7 +16,7 @@ from restar.errors import MediaError, RecipeError
 from restar.needs import NONE, Needs, joined
 from restar.recipe import Recipe, Step
 from restar.spec import ResolvedStep, Spec
-from restorers import Restorer, needs_of, restorer
+from restorers import Restorer, invents, needs_of, restorer
 from tasks.house import OpenFilm
 
 __all__ = [
@@ -29,12 +29,16 @@ Answers = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Plan:
-    """A recipe's chain for one film: the resolved steps, what every take is encoded as, what it needs."""
+    """A recipe's chain for one film: the resolved steps, what every take is encoded as, what it needs.
+
+    `card_steps` are those of text cards, None where they are restored as any scene.
+    """
 
     steps: tuple[ResolvedStep, ...]
     take_format: TakeFormat
     needs: Needs = NONE
     settled: Answers = field(default_factory=dict)
+    card_steps: tuple[ResolvedStep, ...] | None = None
 
     def changed(self, answers: Answers) -> "Plan":
         """Return the plan with other answers to `auto`, of one scene."""
@@ -70,6 +74,7 @@ def plan_chain(
     if info.rounded_from and recipe.restore.pixel_format == "auto":
         raise float_error(path)
     steps: list[ResolvedStep] = []
+    plain: list[ResolvedStep] = []
     needs: list[Needs] = []
     found: Answers = {}
     for number, wanted in enumerate(recipe.restore.steps, start=1):
@@ -85,17 +90,26 @@ def plan_chain(
         if left:
             found[str(number - 1)] = {name: resolved.options[name] for name in left}
         needs.append(needs_of(member, resolved, video))
-        video = member.output(resolved, video)
+        made = member.output(resolved, video)
         steps.append(resolved)
+        if recipe.restore.text_cards == "resize":
+            plain.append(_plain(wanted.use, video, made) if invents(wanted.use) else resolved)
+        video = made
     take_format = TakeFormat.of(_storable(video, recipe.restore.pixel_format))
-    return Plan(tuple(steps), take_format, joined(needs), found)
+    cards = tuple(plain) if plain and plain != steps else None
+    return Plan(tuple(steps), take_format, joined(needs), found, cards)
 
 
-def spec_of(plan: Plan, recipe: Recipe, prompt: str, seed: int) -> Spec:
+def spec_of(plan: Plan, recipe: Recipe, prompt: str, seed: int, *, card: bool = False) -> Spec:
     """Return the spec of one scene: all that decides its pixels. `prompt` is what is told, whole.
 
     A step whose restorer knows itself to be the wrong tool for such a scene gives way (`replaced`).
+    A `card` is resized where the plan says so of text cards; nobody is told anything then.
     """
+    if card and plan.card_steps is not None:
+        return Spec(
+            plan.card_steps, seed=0, prompt="", negative="", format=plan.take_format.to_json()
+        )
     found = replaced(plan, prompt)
     return Spec(
         steps=tuple(found[n][0] if n in found else step for n, step in enumerate(plan.steps)),
@@ -104,6 +118,17 @@ def spec_of(plan: Plan, recipe: Recipe, prompt: str, seed: int) -> Spec:
         negative=recipe.prompt.negative,
         format=plan.take_format.to_json(),
     )
+
+
+def _plain(use: str, source: VideoFormat, made: VideoFormat) -> ResolvedStep:
+    """The plain resize that gives a text card the size which a step gives other scenes."""
+    scale, rest = divmod(made.width, source.width)
+    if rest or made.height != scale * source.height:
+        raise RecipeError(
+            f"restore.text_cards: step {use} makes {made.width}x{made.height} of {source.width}x"
+            f"{source.height}, which no plain resize by a whole number does; leave text_cards out"
+        )
+    return restorer("resize").resolve({"scale": scale}, source)
 
 
 def replaced(plan: Plan, prompt: str) -> dict[int, tuple[ResolvedStep, str]]:

@@ -174,9 +174,17 @@ class TakeInWork:
         return MadeTake(sha256, sums, size, seconds, self._model_seconds)
 
 
-def decoded(film: OpenFilm, frames: FrameRange) -> Channel[av.VideoFrame]:
-    """Begin to decode a range, `AHEAD` frames ahead of whoever reads it."""
-    return ahead(lambda: decode_range(film.path, film.info, film.index, frames), AHEAD, "decoder")
+def decoded(film: OpenFilm, spec: Spec, frames: FrameRange) -> Channel[av.VideoFrame]:
+    """Begin to decode a range, `AHEAD` frames ahead of whoever reads it.
+
+    Frames that a chain passes on are held against the film's checksums where the master is verified.
+    """
+    proven = _passes_on(film, spec) and not film.info.tolerant
+    return ahead(
+        lambda: decode_range(film.path, film.info, film.index, frames, proven=proven),
+        AHEAD,
+        "decoder",
+    )
 
 
 @step("{use}-scene-{number:03}-a{attempt}")
@@ -223,7 +231,10 @@ def restore_scene(
 
 
 def _passes_on(film: OpenFilm, spec: Spec) -> bool:
-    """Whether frames are encoded as they are decoded, and so as they were held against the index."""
+    """Whether frames are encoded as they are decoded, so that the index's checksums are the take's.
+
+    A frame that was decoded wrongly is then found in the master, whose every frame is held against them.
+    """
     same = TakeFormat.from_json(spec.format).video.pix_fmt == film.info.format.pix_fmt
     return same and all(passes_on(step.use) for step in spec.steps)
 

@@ -6,8 +6,9 @@ frames, so that a number says whether anything was gained. What was measured bef
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import av
@@ -45,12 +46,14 @@ _RUNS = 3
 
 @dataclass(frozen=True)
 class Scored:
-    """One measure of a take: its summary as plain data, and the series, which is in the store.
+    """One measure of a take: its summary as plain data, and where its series is in the store.
 
-    `fresh` is off for what was measured earlier.
+    `fresh` is off for what was measured earlier. A series is read each time that it is asked for:
+    those of a long scene are not held together.
     """
 
-    series: ScoreSeries
+    house: House
+    metric: str
     algorithm: int
     about: Metric
     summary: dict[str, Any]
@@ -58,8 +61,10 @@ class Scored:
     fresh: bool = True
 
     @property
-    def metric(self) -> str:
-        return self.series.name
+    def series(self) -> ScoreSeries:
+        """The series; raises StoreError where it is lost."""
+        path = self.house.store.open_local(self.series_sha256)
+        return _series(path, self.metric, self.summary)
 
 
 def check_scoring(wanted: Score) -> None:
@@ -138,14 +143,17 @@ def series_from(house: House, row: ScoreRow) -> ScoreSeries | None:
     if row.series_sha256 is None:
         return None
     try:
-        text = house.store.open_local(row.series_sha256).read_text(encoding="utf-8")
+        return _series(house.store.open_local(row.series_sha256), row.metric, row.summary)
     except (StoreError, OSError):
         return None
-    data = json.loads(text)
+
+
+def _series(path: Path, name: str, summary: Mapping[str, Any]) -> ScoreSeries:
+    data = json.loads(path.read_text(encoding="utf-8"))
     return ScoreSeries(
-        name=row.metric,
-        unit=row.summary["unit"],
-        better=row.summary["better"],
+        name=name,
+        unit=summary["unit"],
+        better=summary["better"],
         frames=tuple(data["frames"]),
         values=tuple(data["values"]),
         tiles=tuple((r, c) for r, c in data.get("tiles", ())),
@@ -276,7 +284,7 @@ def _published(house: House, seat: _Seat, bench: _Bench) -> Scored:
     }
     if member.about.sampled:
         summary["wanted"] = bench.wanted
-    return Scored(series, member.algorithm, member.about, summary, sha256)
+    return Scored(house, series.name, member.algorithm, member.about, summary, sha256)
 
 
 def _finite(series: ScoreSeries) -> ScoreSeries:
@@ -301,10 +309,11 @@ def _earlier(
         return None
     if member.about.sampled and summary.get("wanted") != wanted.frames:
         return None
-    series = series_from(house, row)
-    if series is None or row.series_sha256 is None:
+    if row.series_sha256 is None or series_from(house, row) is None:
         return None
-    return Scored(series, row.algorithm, member.about, summary, row.series_sha256, fresh=False)
+    return Scored(
+        house, member.name, row.algorithm, member.about, summary, row.series_sha256, fresh=False
+    )
 
 
 def _trend(series: ScoreSeries) -> float | None:

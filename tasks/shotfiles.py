@@ -15,6 +15,7 @@ import opentimelineio as otio
 
 from restar.errors import UsageError
 from restar.film import Scene
+from restar.textfile import read_text
 from restar.timeline import timecode
 
 __all__ = ["FORMATS", "read_shots", "write_shots"]
@@ -26,14 +27,7 @@ _MAX_BYTES = 64 << 20
 def read_shots(path: Path, rate: Fraction) -> list[Scene]:
     """Return the scenes of a shot file; raise UsageError naming the line or event that is wrong."""
     _refuse_other(path)
-    try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise UsageError(f"{path}: too large for a shot list")
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}: not UTF-8 text") from None
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
+    text = read_text(path, _MAX_BYTES, "a shot list")
     return _from_csv(path, text) if path.suffix == ".csv" else _from_timeline(path, text, rate)
 
 

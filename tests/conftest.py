@@ -8,6 +8,7 @@ import pytest
 
 from restar.settings import Settings
 from tests.films import make_film, scenes_film
+from tests.kinds import make_kind
 from tests.postgres import postgres
 
 __all__ = ["postgres"]
@@ -22,6 +23,20 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     def get(name: str) -> Path:
         if name not in made:
             made[name] = make_film(folder, name)
+        return made[name]
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def kind(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return a film of an odd kind by its name in `tests.kinds`; treat it as read-only."""
+    folder = tmp_path_factory.mktemp("kinds")
+    made: dict[str, Path] = {}
+
+    def get(name: str) -> Path:
+        if name not in made:
+            made[name] = make_kind(folder, name)
         return made[name]
 
     return get

@@ -68,10 +68,11 @@ def draw_curves(table: Path, picture: Path) -> None:
 
 
 def smoothed(values: list[float]) -> list[float]:
-    """Return the running mean of values, each new one counting a tenth."""
-    made: list[float] = []
+    """Return the running mean of values, each older one counting a tenth less than the next."""
+    made, total, weight = [], 0.0, 0.0
     for value in values:
-        made.append(value if not made else _SMOOTH * made[-1] + (1 - _SMOOTH) * value)
+        total, weight = _SMOOTH * total + value, _SMOOTH * weight + 1
+        made.append(total / weight)
     return made
 
 

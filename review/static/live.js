@@ -1,13 +1,18 @@
-// Live updates: one stream of server-sent events for the page. A message says what changed; the parts
-// of the page that show it (hx-trigger="live-... from:body") fetch themselves again, at most every
-// two seconds, and never under a person's hands: while somebody types there, they wait.
+// Live updates: server-sent events say what changed; the parts of a page that show it (those with
+// hx-trigger="live-... from:body") fetch themselves again, at most every two seconds, and never under a
+// person's hands: while somebody is at a form, they wait.
+//
+// A browser keeps only six connections to a host, and one that waits for news is one of them. So of all
+// open pages one listens (it holds a lock) and tells the others; when it closes, another one does.
 "use strict";
 
 (() => {
   const PAUSE_MS = 2000;
   const sign = document.querySelector("[data-live-sign]");
+  const others = new BroadcastChannel("restar-live");
   const waiting = new Set();
   let timer = 0;
+  let connected = null; // known to the page that listens
 
   function tell() {
     timer = 0;
@@ -18,6 +23,10 @@
     }
     for (const name of waiting) document.body.dispatchEvent(new Event(name));
     waiting.clear();
+    timer = setTimeout(() => {
+      timer = 0;
+      if (waiting.size) tell();
+    }, PAUSE_MS);
   }
 
   function note(name) {
@@ -25,16 +34,32 @@
     if (!timer) timer = setTimeout(tell, 150);
   }
 
-  const stream = new EventSource("/live");
-  stream.onopen = () => sign?.classList.add("on");
-  stream.onerror = () => sign?.classList.remove("on");
-  stream.addEventListener("changed", (event) => {
-    const { films = [], queue = false } = JSON.parse(event.data);
+  function hear({ on, films = [], queue = false }) {
+    sign?.classList.toggle("on", on);
+    if (!films.length && !queue) return;
     if (queue) note("live-queue");
-    if (films.length || queue) note("live-films");
+    note("live-films");
     for (const film of films) note(`live-film-${film}`);
     sign?.classList.add("beat");
     setTimeout(() => sign?.classList.remove("beat"), 600);
-  });
-  window.addEventListener("pagehide", () => stream.close());
+  }
+
+  function say(news) {
+    connected = news.on;
+    others.postMessage(news);
+    hear(news);
+  }
+
+  others.onmessage = ({ data }) => {
+    if (!data.ask) hear(data);
+    else if (connected !== null) others.postMessage({ on: connected });
+  };
+  others.postMessage({ ask: true });
+
+  navigator.locks.request("restar-live", () => new Promise(() => {
+    const stream = new EventSource("/live");
+    stream.onopen = () => say({ on: true });
+    stream.onerror = () => say({ on: false });
+    stream.addEventListener("changed", ({ data }) => say({ on: true, ...JSON.parse(data) }));
+  }));
 })();

@@ -21,7 +21,7 @@ WARM = Vision()
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 
-@pytest.fixture(params=["blip", "qwen"])
+@pytest.fixture(params=["blip", "qwen", "smolvlm"])
 def folder(request: pytest.FixtureRequest) -> Path:
     found: Path = request.getfixturevalue(request.param)
     return found

@@ -1,13 +1,14 @@
 """Tiny randomly initialised captioning models, saved as a hub would give them: what they say is noise.
 
-A BLIP (a caption of one image) and a Qwen2-VL (a chat about frames of a video), with real processors and
-tokenizers made here, so that the whole path of transformers runs: files, processor, batch, generate.
+A BLIP (a caption of one image), a Qwen2-VL and a SmolVLM2 (chats about frames of a video), with real
+processors and tokenizers made here, so that the whole path of transformers runs: files, processor, batch,
+generate.
 """
 
 import json
 from pathlib import Path
 
-__all__ = ["tiny_blip", "tiny_qwen"]
+__all__ = ["tiny_blip", "tiny_qwen", "tiny_smolvlm"]
 
 _WORDS = [
     *[
@@ -47,6 +48,14 @@ _CHAT = (
     "{% elif content['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
     "{% else %}{{ content['text'] }}{% endif %}{% endfor %}<|im_end|>{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant {% endif %}"
+)
+
+_SMOL_CHAT = (
+    "<|im_start|>{% for message in messages %}{{ message['role'] | capitalize }}: "
+    "{% for content in message['content'] %}"
+    "{% if content['type'] == 'video' %}<video>{% elif content['type'] == 'image' %}<image>"
+    "{% else %}{{ content['text'] }}{% endif %}{% endfor %}<end_of_utterance>{% endfor %}"
+    "{% if add_generation_prompt %}Assistant: {% endif %}"
 )
 
 
@@ -144,4 +153,61 @@ def tiny_qwen(folder: Path) -> Path:
     model.save_pretrained(folder, safe_serialization=True)
     processor.save_pretrained(folder)
     assert json.loads((folder / "config.json").read_text())["model_type"] == "qwen2_vl"
+    return folder
+
+
+def tiny_smolvlm(folder: Path) -> Path:
+    """Save a SmolVLM2 (video by frames and timestamps) of 0.1 M parameters; return its folder."""
+    import torch
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import (
+        PreTrainedTokenizerFast,
+        SmolVLMConfig,
+        SmolVLMForConditionalGeneration,
+        SmolVLMImageProcessor,
+        SmolVLMProcessor,
+        SmolVLMVideoProcessor,
+    )
+
+    tiles = [f"<row_{row}_col_{column}>" for row in range(1, 3) for column in range(1, 3)]
+    special = [
+        "<|endoftext|>", "<|im_start|>", "<end_of_utterance>", "<fake_token_around_image>", "<image>",
+        "<global-img>", *tiles, "[UNK]",
+    ]  # fmt: skip
+    words = [*special, "User", "Assistant", ":", "Frame", "from", "00", "01", "02", *_WORDS]
+    word_level = models.WordLevel({word: n for n, word in enumerate(words)}, unk_token="[UNK]")  # noqa: S106
+    base = Tokenizer(word_level)
+    base.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=base, pad_token="<|endoftext|>", eos_token="<end_of_utterance>",  # noqa: S106
+        bos_token="<|im_start|>", unk_token="[UNK]", additional_special_tokens=special[1:-1],  # noqa: S106
+    )  # fmt: skip
+    size = {"size": {"longest_edge": 32}, "max_image_size": {"longest_edge": 32}}
+    processor = SmolVLMProcessor(
+        SmolVLMImageProcessor(do_image_splitting=False, **size), tokenizer,
+        SmolVLMVideoProcessor(**size, fps=1, num_frames=8), image_seq_len=4,
+        chat_template=_SMOL_CHAT,
+    )  # fmt: skip
+    text = {
+        "model_type": "llama", "vocab_size": len(words), "hidden_size": 32,
+        "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "max_position_embeddings": 2048, "bos_token_id": 1,
+        "eos_token_id": 2, "pad_token_id": 0,
+    }  # fmt: skip
+    vision = {
+        "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "image_size": 32, "patch_size": 8,
+    }  # fmt: skip
+    config = SmolVLMConfig(
+        text_config=text, vision_config=vision, image_token_id=4, scale_factor=2, pad_token_id=0
+    )
+    torch.manual_seed(7)
+    model = SmolVLMForConditionalGeneration(config)
+    for parameter in model.parameters():
+        parameter.data.mul_(4)
+    model.generation_config.pad_token_id = 0
+    model.generation_config.eos_token_id = 2
+    folder.mkdir(parents=True)
+    model.save_pretrained(folder, safe_serialization=True)
+    processor.save_pretrained(folder)
     return folder

@@ -12,6 +12,7 @@ from catalog.agents import seen
 from catalog.control import cancel, retry
 from catalog.jobs import (
     NewJob,
+    Offer,
     claim,
     close_queued,
     dedupe_key,
@@ -25,6 +26,7 @@ from catalog.jobs import (
     renew,
     requeue_dead,
     requeue_expired,
+    without_captions,
 )
 from catalog.models import AgentRow, JobKind, JobRow, JobState
 from catalog.turns import _READY, _locking
@@ -310,3 +312,18 @@ def test_the_database_refuses_a_state_that_is_none(catalog: Catalog) -> None:
             session.execute(text(change))
     with catalog.read() as session:
         assert session.scalars(select(JobRow.state)).one() is JobState.QUEUED
+
+
+def test_no_more_captioners_at_once_than_are_allowed(catalog: Catalog) -> None:
+    with catalog.begin() as session:
+        for number in range(4):
+            kind = JobKind.CAPTION if number < 3 else JobKind.FIXITY
+            enqueue(session, NewJob(kind, dedupe_key(kind, number)))
+        agent = add_agent(session)
+    kinds: list[JobKind | None] = []
+    for _ in range(4):
+        with catalog.begin() as session:
+            offer = without_captions(session, Offer((JobKind.CAPTION, JobKind.FIXITY)), 2)
+            lease = claim(session, agent, offer, 60)
+            kinds.append(lease and lease.kind)
+    assert kinds == [JobKind.CAPTION, JobKind.CAPTION, JobKind.FIXITY, None]

@@ -11,6 +11,9 @@ from catalog import open_catalog
 from tests.flows.fakes import plug_in
 from tests.flows.world import World, framemd5
 from tests.postgres import DATABASES
+from tests.s3 import network, s3_server
+
+__all__ = ["network", "s3_server"]
 
 
 @pytest.fixture(scope="session")

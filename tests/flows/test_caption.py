@@ -8,7 +8,7 @@ from typing import Any
 import av
 import numpy as np
 import pytest
-from sqlalchemy import delete
+from sqlalchemy import delete, select
 
 from captioners import Caption, SceneView
 from captioners.vision import Vision
@@ -18,6 +18,7 @@ from catalog.status import scene_table
 from flows.caption import Edit, caption_film
 from flows.prepare import Order
 from flows.restore import restore_film
+from flows.score import score_named
 from restar.errors import CheckpointError, PluginError, UsageError
 from restar.recipe import Recipe, parse_recipe
 from restar.settings import Settings
@@ -206,7 +207,10 @@ def test_a_take_of_another_content_is_flagged_with_both_texts(
     )  # fmt: skip
     restore_film(house, scenes, Order(recipe(by_model(qwen)), tmp_path / "out"))
     flags = {scene.number: scene.flags for scene in rows(house, scenes)}
-    assert flags == {1: [], 2: ["caption-drift"] if drifts else [], 3: [], 4: []}
+    told = ['caption-drift: the source shows "a horse", the take "boat"'] if drifts else []
+    assert flags == {1: [], 2: told, 3: [], 4: []}
+    score_named(house, str(scenes), ("blank",))
+    assert rows(house, scenes)[1].flags == told, "another measure takes no flag away"
     summary = drift_of(house, scenes)[2]
     assert (summary["source"], summary["take"]) == (
         "a horse",
@@ -296,6 +300,85 @@ def test_text_cards_are_marked(house: House, tmp_path: Path) -> None:
     assert told.scenes[0]["caption"].startswith("A ")
     other = caption_film(house, scenes_film(tmp_path / "scenes.mp4"))
     assert all(one["marks"] == [] for one in other.scenes)
+
+
+def with_a_card(path: Path) -> Path:
+    """A film of two scenes: a text card, then a picture."""
+    from benchmarks.known_clips import RATE, known_clips, pictures
+
+    clips = known_clips(14, 5)
+    card = next(clip for clip in clips if clip.truth["text_card"] == "yes")
+    picture = next(
+        clip for clip in clips
+        if clip.truth["text_card"] == "no" and clip.truth["fade_in"] == "no"
+        and clip.truth["flicker"] == "no"
+    )  # fmt: skip
+    with av.open(path, "w") as container:
+        stream = container.add_stream("libx264", rate=RATE)
+        stream.width, stream.height = card.size
+        for clip in (card, picture):
+            for one in pictures(clip):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(one, "rgb24")))
+        container.mux(stream.encode(None))
+    return path
+
+
+def cards_resized(prompt: str) -> Recipe:
+    made = recipe(prompt)
+    restore = made.restore.model_copy(update={"text_cards": "resize"})
+    return made.model_copy(update={"restore": restore})
+
+
+@pytest.mark.parametrize("who", ["facts", "fixed", "model"])
+def test_text_cards_are_resized_where_the_recipe_says_so(
+    house: House, tmp_path: Path, restored: list[tuple[int, str]], qwen: Path, looked: list[int],
+    monkeypatch: pytest.MonkeyPatch, who: str,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(Identity, "invents", True)
+    film = with_a_card(tmp_path / "film.mp4")
+    prompt = by_model(qwen) if who == "model" else f'captioner = "{who}"\ntext = "a horse"'
+    order = Order(cards_resized(prompt), tmp_path / "out")
+    restore_film(house, film, order)
+    card, picture = rows(house, film)
+    assert (card.marks, picture.marks) == (["text-card"], [])
+    assert [step["use"] for step in specs(card, picture)] == ["resize", "identity"]
+    assert (card.prompt, [start for start, _ in restored]) == ("", [picture.start])
+    assert routed(house, film) == [{"scenes": "1", "text_cards": "resize"}]
+
+    del restored[:]
+    restore_film(house, film, order)
+    assert (restored, len(routed(house, film))) == ([], 1), "nothing is done or told twice"
+
+    caption_film(house, film, order.recipe, [1], Edit(prompt="letters"))
+    restore_film(house, film, order)
+    assert restored == [(0, "letters")], "who writes a prompt wants it restored"
+    caption_film(house, film, order.recipe, [1], Edit(again=True))
+    restore_film(house, film, order)
+    assert [step["use"] for step in specs(*rows(house, film))] == ["resize", "identity"]
+
+
+def test_text_cards_are_restored_as_any_scene_where_nothing_is_said(
+    house: House, tmp_path: Path, restored: list[tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Identity, "invents", True)
+    film = with_a_card(tmp_path / "film.mp4")
+    restore_film(house, film, Order(recipe('captioner = "facts"'), tmp_path / "out"))
+    assert len(restored) == 2
+    assert routed(house, film) == []
+
+
+def specs(*scenes: RestorationSceneRow) -> list[dict[str, Any]]:
+    """The one step of each scene's spec."""
+    return [scene.wanted_spec["steps"][0] for scene in scenes if scene.wanted_spec]
+
+
+def routed(house: House, film: Path) -> list[dict[str, Any]]:
+    """What events tell of text cards."""
+    from catalog.models import EventRow
+
+    with house.catalog.read() as session:
+        found = session.scalars(select(EventRow).where(EventRow.type == "policy assignment"))
+        return [dict(row.detail) for row in found]
 
 
 def test_ingest_measures_and_an_older_film_is_measured_once(

@@ -78,6 +78,7 @@ class Up:
         return found
 
     def close(self) -> None:
+        self.api.close()
         family = [*psutil.Process(self.process.pid).children(recursive=True)]
         os.kill(self.process.pid, signal.SIGINT)
         status = self.process.wait(90)

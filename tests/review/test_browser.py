@@ -283,7 +283,7 @@ def test_decisions_by_key_and_live_news_of_others(
     open_scene(page, address, rid, 2)
     page.keyboard.press("a")
     page.wait_for_url("**/scene/2")
-    page.get_by_text("chosen by tester").wait_for()
+    page.locator("#decide").get_by_text("chosen by tester").wait_for()
     page.locator(".live.on").wait_for()
     time.sleep(1.2)  # the room has looked once
     with house.catalog.begin() as session:  # somebody elsewhere
@@ -291,15 +291,48 @@ def test_decisions_by_key_and_live_news_of_others(
         accept(
             session, rid, 2, take, seen=seen_of(session, rid, 2), reviewer="Berta", reason="seen"
         )
-    page.get_by_text("by Berta").wait_for()
+    page.locator(".review").get_by_text("accepted by Berta").wait_for()
     page.keyboard.press("j")
     page.keyboard.type("halos at the edges")
     page.locator("[data-decide=reject]").first.click()
-    page.get_by_text("halos at the edges").wait_for()
+    page.locator(".review").get_by_text("halos at the edges").wait_for()
     page.keyboard.press("u")
     page.keyboard.type("5")
     page.get_by_role("button", name="Ask for it").click()
     page.get_by_text("restore queued").or_(page.get_by_text("caption queued")).wait_for()
+
+
+def test_of_many_pages_one_listens_and_all_hear(
+    page: Page, address: str, rid: str, house: House
+) -> None:
+    asked: list[str] = []
+    context = page.context
+    context.on("request", lambda one: asked.append(one.url) if one.url.endswith("/live") else None)
+    pages = [page, *(context.new_page() for _ in range(7))]  # a browser keeps six connections
+    for one in pages:
+        one.goto(f"{address}/r/{rid}/")
+        one.locator(".live.on").wait_for()
+    assert len(asked) == 1
+    pages[0].goto("about:blank")  # the one that listened leaves
+    time.sleep(1.5)
+    with house.catalog.begin() as session:
+        take = selected_takes(session, rid)[1].id
+        accept(session, rid, 1, take, seen=seen_of(session, rid, 1), reviewer="Berta")
+    last = pages[-1]
+    last.bring_to_front()
+    last.locator("#scene-1").get_by_text("✓ Berta").wait_for()
+    assert len(asked) == 2
+
+
+def test_the_search_finds_while_one_types(page: Page, address: str) -> None:
+    page.goto(address)
+    page.locator("#q").fill("nothing of the kind")
+    page.get_by_text("0 films for").wait_for()
+    page.locator("#q").fill("A-17")
+    page.get_by_text("1 film for").wait_for()
+    assert "q=A-17" in page.url
+    page.get_by_text("Failed").click()
+    page.get_by_text("0 films").wait_for()
 
 
 def test_a_clash_is_shown(page: Page, address: str, rid: str, house: House) -> None:

@@ -50,6 +50,8 @@ def test_a_person_accepts_under_their_name(client: TestClient, house: House, rid
     (event,) = decided(house, rid)
     assert (event["agent"], event["decision"], event["scene"]) == ("Anna Ö.", "accept", 1)
     assert "To decide 2" in client.get(f"/r/{rid}/").text
+    with house.catalog.read() as session:  # the master of just these takes stands
+        assert session.scalars(select(JobRow).where(JobRow.state == JobState.QUEUED)).all() == []
 
 
 def test_a_rejected_take_waits_for_a_person_and_no_rule_takes_it_again(

@@ -6,8 +6,10 @@ from urllib.parse import urljoin, urlsplit
 import cv2
 import numpy as np
 import pytest
+from sqlalchemy import select, update
 from starlette.testclient import TestClient
 
+from catalog.models import FilmRow, TakeRow, TakeState
 from restar.errors import UsageError
 from review.guards import POLICY, refuse_other_hosts
 from tasks.house import House
@@ -161,6 +163,33 @@ def test_a_scene_shows_scores_differences_and_where_it_comes_from(
     assert "<svg" in client.get(f"/r/{rid}/scene/2/chart?metric=psnr-to-source").text
 
 
+def test_what_is_not_there_is_said(client: TestClient, house: House, rid: str) -> None:
+    with house.catalog.begin() as session:
+        session.execute(update(TakeRow).values(state=TakeState.LOST))
+        session.execute(update(FilmRow).values(paths=["/gone/numbers.mp4"]))
+        film = session.scalars(select(FilmRow.id)).one()
+    assert f"0/{len(LENGTHS)}" in page_of(client, f"/r/{rid}/").text
+    assert "No take yet" in page_of(client, f"/r/{rid}/scene/2").text
+    assert "none yet" in client.get(f"/r/{rid}/scene/2/provenance?frame=212").text
+    answer = client.get(f"/still/film/{film}/77/s.jpg", headers={"accept": "image/*"})
+    assert answer.status_code == 404
+    assert "no longer at /gone/numbers.mp4" in answer.text
+    with house.catalog.begin() as session:
+        session.execute(update(TakeRow).values(state=TakeState.OK))
+        take = session.scalars(select(TakeRow).order_by(TakeRow.id)).first()
+        assert take is not None
+        (house.store.root / "objects" / take.sha256[:2] / take.sha256).rename(
+            house.store.root / "x"
+        )
+    try:
+        answer = client.get(f"/still/take/{take.id}/{take.start + 5}/m.jpg")
+        assert (answer.status_code, "missing" in answer.text) == (404, True)
+    finally:
+        (house.store.root / "x").rename(
+            house.store.root / "objects" / take.sha256[:2] / take.sha256
+        )
+
+
 @pytest.mark.parametrize("frame", [0, 1, 49, 50, 51, 209, 210, sum(LENGTHS) - 1])
 def test_stills_are_the_frames_that_were_asked_for(
     client: TestClient, house: House, rid: str, frame: int
@@ -240,8 +269,6 @@ def test_it_listens_on_this_machine_only() -> None:
 
 
 def test_rights_decide_what_is_given_out(client: TestClient, house: House, rid: str) -> None:
-    from catalog.models import FilmRow
-
     master = next(
         link for link in Page(client.get(f"/r/{rid}/").text).links if link.startswith("/master/")
     )

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from benchmarks.faults import FAULTS, STRENGTHS, WHERE
+from benchmarks.faults import FAULTS, OTHERS, STRENGTHS, WHERE
 from scorers import ScoreSeries, scorer
 from scorers.flags import RULES, find_flags
 from tests.scorers.pairs import moving, pairs, scored, video_of
@@ -106,6 +106,46 @@ def test_a_repeated_frame_is_found_wherever_it_is(clean: list[Picture], at: int)
     series = scored(scorer("frozen"), clean, take)
     assert series.worst == (at, 1.0)
     assert sorted(series.values)[-2] < 0.2
+
+
+def test_swapped_frames_are_found_under_grain(clean: list[Picture]) -> None:
+    """A camera that creeps over a picture, and grain that is stronger than what a frame moves."""
+    world = np.repeat(clean[0], 2, axis=1).repeat(2, axis=0)
+    world = cv2.GaussianBlur(world, (0, 0), 3)
+    still = [
+        cv2.getRectSubPix(world, (320, 180), (260 + 0.7 * n, 150.0)).astype(np.float32)
+        for n in range(14)
+    ]
+    take = list(still)
+    take[6], take[7] = take[7], take[6]
+    order = scorer("frame-order")
+    good, bad = (scored(order, noisy(still, 16), one).values for one in (still, take))
+    limit = next(rule.limit for rule in RULES if rule.flag == "wrong-order")
+    assert max(good) < limit
+    assert {n for n, value in enumerate(bad) if value > limit} == {6, 7}
+
+
+PARTLY = {"posterised", "ringing", "other-matrix"}  # on some pictures: docs/scores.md has how often
+
+
+@pytest.mark.parametrize("fault", sorted(set(OTHERS) - PARTLY))
+def test_what_else_may_be_wrong_is_flagged(clean: list[Picture], fault: str) -> None:
+    faulty = OTHERS[fault](clean, np.random.default_rng(1), STRENGTHS.index("medium"))
+    assert flags(clean, [p.clip(0, 1) for p in faulty]) & set(WHERE[fault])
+
+
+@pytest.mark.parametrize("pixels", [0.25, 0.5, 1.0, 2.0])
+def test_a_displacement_is_told_in_pixels(clean: list[Picture], pixels: float) -> None:
+    def moved(way: int, picture: Picture) -> Picture:
+        move = np.array([[1, 0, 0.6 * way * pixels], [0, 1, 0.8 * way * pixels]])
+        how = {"flags": cv2.INTER_CUBIC, "borderMode": cv2.BORDER_REPLICATE}
+        return np.asarray(cv2.warpAffine(picture, move, (320, 180), **how), np.float32)
+
+    source = clean[:9]
+    series = scored(scorer("displacement"), source, [moved(1, p) for p in source])
+    assert series.mean == pytest.approx(pixels, rel=0.35)
+    weaving = [moved((n // 4 + 1) % 3 - 1, p) for n, p in enumerate(source)]
+    assert (scored(scorer("displacement"), source, weaving).mean or 0) < 0.1
 
 
 @pytest.mark.parametrize("at", [0, 9, 18])

@@ -29,7 +29,7 @@ class TestContract(ScorerContract):
 PERFECT = {
     "psnr-to-source": 100.0, "ssim-to-source": 1.0, "blank": 0.0, "frame-order": -1.0, "frozen": 0.0,
     "flicker": 0.0, "seam-jump": 0.0, "warp-error": 0.0, "colour-drift": 0.0, "detail-kept": 1.0,
-    "overshoot": 0.0, "tile-edges": 0.0,
+    "overshoot": 0.0, "tile-edges": 0.0, "displacement": 0.0,
 }  # fmt: skip
 
 

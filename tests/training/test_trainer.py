@@ -10,6 +10,7 @@ from restar.errors import CheckpointError, UsageError
 from star.tinymodel import TinyStar, load_tiny
 from training.config import ModelConfig, TrainConfig, load_config
 from training.kits import PublishedKit, TinyKit, make_kit
+from training.pictures import smoothed
 from training.run import CHECKPOINT, run_training
 from training.trainer import Report, Trainer
 
@@ -207,3 +208,11 @@ def test_faults_of_a_configuration_are_said(tmp_path: Path, text: str, said: str
     path.write_text(text)
     with pytest.raises(UsageError, match=said):
         load_config(path)
+
+
+def test_a_curve_is_smoothed_from_its_beginning() -> None:
+    assert smoothed([2.0, 2.0, 2.0]) == pytest.approx([2, 2, 2])
+    jagged = smoothed([0.0, 1.0] * 50)
+    assert jagged[0] == 0
+    assert jagged[1] == pytest.approx(1 / 1.9)
+    assert abs(jagged[-1] - 0.5) < 0.05
