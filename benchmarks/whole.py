@@ -26,10 +26,6 @@ QUICK = (
     'name = "quick"\nrestore.steps = [{ use = "resize", options = { scale = 2 } }]\n'
     'deliver = { access = "none" }\n'
 )
-STAR = (
-    'name = "star"\nrestore.steps = [{ use = "star", options = { weights = "star-tiny" } }]\n'
-    'deliver = { access = "none" }\n'
-)
 
 
 def main() -> None:
@@ -53,9 +49,8 @@ def whole(folder: Path) -> None:
     (films / "broken.mov").write_text("no film")
     _pattern("testsrc", films / "chart.mkv")
     _pattern("mandelbrot", incoming / "zoom.mkv")
-    recipe, star = folder / "quick.toml", folder / "star.toml"
+    recipe, star = folder / "quick.toml", "star-tiny"
     recipe.write_text(QUICK)
-    star.write_text(STAR)
     wanted = [Entry(films / n, load_recipe(str(recipe))) for n in ("first.mp4", "chart.mkv")]
     wanted.append(Entry(incoming / "zoom.mkv", load_recipe(str(recipe))))
     began = time.monotonic()
@@ -71,9 +66,9 @@ def whole(folder: Path) -> None:
         began = _told("watch: one film taken", began)
         if "star" in plugin_names("restorers"):
             small = _pattern("testsrc2", folder / "star.mkv")
-            wanted.append(Entry(small, load_recipe(str(star))))
+            wanted.append(Entry(small, load_recipe(star)))
             prepared = everything.run(
-                "prepare/prepare", film=str(small), recipe=str(star), output=str(out)
+                "prepare/prepare", film=str(small), recipe=star, output=str(out)
             )
             everything.completed(prepared)
             began = _told("prepare: one film for STAR", began)

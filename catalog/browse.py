@@ -34,12 +34,14 @@ __all__ = [
     "PAGE",
     "FilmCard",
     "FilmPage",
+    "Run",
     "Show",
     "Sort",
     "film_cards",
     "film_name",
     "film_rate",
     "list_films",
+    "list_runs",
     "undecided_scenes",
 ]
 
@@ -108,12 +110,19 @@ class FilmPage:
 
 
 def list_films(
-    session: Session, *, search: str = "", show: Show = "all", sort: Sort = "risk", page: int = 1
+    session: Session,
+    *,
+    search: str = "",
+    show: Show = "all",
+    sort: Sort = "risk",
+    page: int = 1,
+    folder: str = "",
 ) -> FilmPage:
     """Return a page of films whose title, accession, reel, path or id holds `search`.
 
     `decide`: a flagged scene waits for a person; `work`: jobs are open; `failed`: one failed; `done`:
     there is a master of what is chosen. By risk, the film with most undecided flagged scenes is first.
+    `folder`: only films whose masters go there.
     """
     current = _current().cte("current")
     risk = _risk().subquery("risk")
@@ -126,6 +135,8 @@ def list_films(
         query = query.outerjoin(risk, risk.c.restoration_id == current.c.restoration_id)
     if show != "all":
         query = query.where(_shown(show, current.c.restoration_id, risk.c.count))
+    if folder:
+        query = query.where(_goes_to(folder, current.c.restoration_id))
     order: list[Any] = [FilmRow.registered_at.desc(), FilmRow.id]
     if sort == "risk":
         order.insert(0, func.coalesce(risk.c.count, 0).desc())
@@ -134,9 +145,40 @@ def list_films(
     query = query.add_columns(func.count().over()).order_by(*order).limit(PAGE)
     rows: Sequence[Any] = session.execute(query.offset(PAGE * (page - 1))).all()
     if not rows and page > 1:  # of a list that has become shorter
-        return list_films(session, search=search, show=show, sort=sort)
+        return list_films(session, search=search, show=show, sort=sort, folder=folder)
     ids, total = [row[0] for row in rows], rows[0][1] if rows else 0
     return FilmPage(film_cards(session, ids), total, page)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Films whose masters go into one folder, as those of a bulk run do: how many, and how they stand."""
+
+    folder: str
+    films: int
+    done: int
+    undecided: int
+
+
+def list_runs(session: Session) -> list[Run]:
+    """Return the folders of masters with how their films stand, those first that need most of people."""
+    risk = _by(session, _risk())
+    found: dict[str, list[tuple[bool, int]]] = {}
+    current = _current().cte("current")
+    rows = session.execute(
+        select(RestorationRow.id, RestorationRow.output, RestorationRow.state).join(
+            current, current.c.restoration_id == RestorationRow.id
+        )
+    )
+    for restoration_id, output, state in rows:
+        if output:
+            stands = (state is RestorationState.DONE, risk.get(restoration_id, 0))
+            found.setdefault(str(Path(output).parent), []).append(stands)
+    runs = [
+        Run(folder, len(films), sum(done for done, _ in films), sum(open_ for _, open_ in films))
+        for folder, films in found.items()
+    ]
+    return sorted(runs, key=lambda run: (-run.undecided, run.done - run.films, run.folder))
 
 
 def film_cards(session: Session, ids: Sequence[str]) -> list[FilmCard]:
@@ -242,6 +284,20 @@ def _shown(show: Show, restoration: Any, risk: ColumnElement[int]) -> ColumnElem
     return (
         select(JobRow.id)
         .where(JobRow.restoration_id == restoration, JobRow.state.in_(states))
+        .exists()
+    )
+
+
+def _goes_to(folder: str, restoration: Any) -> ColumnElement[bool]:
+    """Whether a restoration's master lies right in a folder."""
+    below = folder.rstrip("/") + "/"
+    deeper = RestorationRow.output.startswith(below, autoescape=True) & func.substr(
+        RestorationRow.output, len(below) + 1
+    ).contains("/")
+    return (
+        select(RestorationRow.id)
+        .where(RestorationRow.id == restoration)
+        .where(RestorationRow.output.startswith(below, autoescape=True), ~deeper)
         .exists()
     )
 

@@ -259,15 +259,17 @@ def _stop_all(running: Sequence[Running]) -> None:
     """End all parts and what they started: workers first, the server last; kill what stays."""
     server, others = running[:1], list(running[1:])
     for group in (others, server):
-        family = [process for one in group for process in _family(one.process.pid)]
+        families = {one.part.name: _family(one.process.pid) for one in group}
         for one in group:
             if one.alive:
                 one.process.terminate()
-        # runs of a worker are processes of their own: agents hear the signal and hand back
-        for process in family:
-            with suppress(psutil.NoSuchProcess):
-                if process.pid not in {one.process.pid for one in group}:
+        # a worker's runs are processes of their own, and agents have to hear it; other parts end
+        # what they started themselves
+        for name, members in families.items():
+            for process in members[1:] if name.startswith("worker") else ():
+                with suppress(psutil.NoSuchProcess):
                     process.terminate()
+        family = [process for members in families.values() for process in members]
         family += [process for one in group for process in _family(one.process.pid)]
         _, left = psutil.wait_procs(set(family), timeout=_GRACE_S)
         for process in left:

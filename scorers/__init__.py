@@ -24,8 +24,9 @@ class Metric:
 
     `sampled` measures are dear: they see some frames, evenly spread (`score.frames` of the recipe),
     the others see each, or every so manieth (`every`). `files` are wanted besides what is installed,
-    `licence` is that of code and parameters. `cost`: milliseconds of one processor for each frame
-    measured, of a source of 640x360 and a take of 1280x720 (benchmarks/metrics.py); 0 = not measured.
+    `licence` is that of code and parameters. `cost`: milliseconds of one processor for each frame (those
+    that it skips among them) of a source of 640x360 and a take of 1280x720, measured alone
+    (benchmarks/metrics.py); 0 = not measured.
     """
 
     what: str

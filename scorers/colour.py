@@ -16,11 +16,8 @@ class _ColourSession(WindowSession[tuple[Plane, Plane]]):
     """Keeps each frame's mean drift, and where it was strongest."""
 
     REACH = 12
-    EVERY = 2
 
     def see(self, pair: Pair) -> None:
-        if pair.index % self.EVERY:
-            return
         source, take = (_lab(p) for p in (pair.source_small, pair.take_small))
         drift = tiles(take - source)
         self.keep(pair.index, (drift.mean(axis=(0, 1)), np.linalg.norm(drift, axis=2)))
@@ -35,14 +32,14 @@ class ColourDrift(FrameScorer):
 
     |mean of Lab(T) - Lab(S)| over 45-line pictures and 12 frames on each side, so that a flicker which a
     take lost is no drift; R'G'B' taken for sRGB. About 1 is just seen side by side. How it goes along a
-    scene is told by its score's `trend` (from first to last frame). Every second frame.
+    scene is told by its score's `trend` (from first to last frame).
     """
 
     name = "colour-drift"
     algorithm = 2
     about = Metric(
         "mean colour against the source's", "dE", "lower", "0 up; 1 is just seen",
-        source="CIE 15:2004", every=_ColourSession.EVERY,
+        source="CIE 15:2004", cost=1.2,
     )  # fmt: skip
     session = _ColourSession
 

@@ -55,7 +55,7 @@ class DetailKept(FrameScorer):
     name = "detail-kept"
     about = Metric(
         "the source's fine detail that is still there", "part", "higher", "1 = all; above: sharper",
-        every=_EVERY,
+        every=_EVERY, cost=1.3,
     )  # fmt: skip
     session = _KeptSession
 
@@ -88,7 +88,7 @@ class DetailGain(FrameScorer):
     name = "detail-gain"
     about = Metric(
         "detail finer than the source's grid, against a plain resize", "times", "higher",
-        "1 = as resize", every=_EVERY,
+        "1 = as resize", every=_EVERY, cost=2.0,
     )  # fmt: skip
     session = _GainSession
 
@@ -129,7 +129,13 @@ class Overshoot(FrameScorer):
     """
 
     name = "overshoot"
-    about = Metric("halos of sharpening", "%", "lower", "0 up")
+    about = Metric(
+        "halos of sharpening",
+        "%",
+        "lower",
+        "0 up",
+        cost=2.7,
+    )
     session = _OvershootSession
 
 
@@ -159,7 +165,13 @@ class InventedDetail(FrameScorer):
     """
 
     name = "invented-detail"
-    about = Metric("fine detail that the source does not support", "dB", "lower", "to 5: none")
+    about = Metric(
+        "fine detail that the source does not support",
+        "dB",
+        "lower",
+        "to 5: none",
+        cost=3.3,
+    )
     session = _InventedSession
 
 
@@ -187,7 +199,14 @@ class TileEdges(FrameScorer):
     """
 
     name = "tile-edges"
-    about = Metric("straight lines as between tiles", "times", "lower", "0 up; to 4: none", every=2)
+    about = Metric(
+        "straight lines as between tiles",
+        "times",
+        "lower",
+        "0 up; to 4: none",
+        every=2,
+        cost=3.1,
+    )
     session = _TileSession
 
 

@@ -55,11 +55,17 @@ def weights_folder() -> Path:
 
 
 def _about(
-    what: str, better: Any, range_: str, source: str, needs: tuple[str, ...] = (), parts: str = ""
+    what: str,
+    better: Any,
+    range_: str,
+    source: str,
+    needs: tuple[str, ...] = (),
+    parts: str = "",
+    cost: float = 0.0,
 ) -> Metric:
     return Metric(
         what, "points", better, range_, licence=_LICENCE + parts, commercial_use=False,
-        source=source, sampled=True, files=needs,
+        source=source, sampled=True, files=needs, cost=cost,
     )  # fmt: skip
 
 
@@ -108,7 +114,7 @@ class Niqe(_Pyiqa):
     """
 
     name = metric = "niqe"
-    about = _about("naturalness", "lower", "about 2 to 15", "Mittal et al. 2013")
+    about = _about("naturalness", "lower", "about 2 to 15", "Mittal et al. 2013", cost=1490)
     least = 192
 
     @staticmethod
@@ -130,8 +136,9 @@ class Brisque(_Pyiqa):
 
     name = metric = "brisque"
     about = _about(
-        "distortion of natural statistics", "lower", "about 0 to 100", "Mittal et al. 2012"
-    )
+        "distortion of natural statistics", "lower", "about 0 to 100", "Mittal et al. 2012",
+        cost=245,
+    )  # fmt: skip
 
     @staticmethod
     def options(folder: Path) -> dict[str, Any]:
@@ -148,7 +155,7 @@ class Piqe(_Pyiqa):
     """Block-wise distortion (Venkatanath et al. 2015). It rates noise above clean pictures."""
 
     name = metric = "piqe"
-    about = _about("distorted blocks", "lower", "0 to 100", "Venkatanath et al. 2015")
+    about = _about("distorted blocks", "lower", "0 to 100", "Venkatanath et al. 2015", cost=176)
 
 
 class IlNiqe(_Pyiqa):

@@ -140,7 +140,13 @@ class Order(FrameScorer):
 
     name = "frame-order"
     algorithm = 2
-    about = Metric("frames shown at the wrong moment", "advantage", "lower", "-1 to 1")
+    about = Metric(
+        "frames shown at the wrong moment",
+        "advantage",
+        "lower",
+        "-1 to 1",
+        cost=3.6,
+    )
     session = _OrderSession
 
 
@@ -172,7 +178,13 @@ class Frozen(FrameScorer):
 
     name = "frozen"
     algorithm = 2
-    about = Metric("frames that repeat the one before", "part", "lower", "0 to 1")
+    about = Metric(
+        "frames that repeat the one before",
+        "part",
+        "lower",
+        "0 to 1",
+        cost=2.8,
+    )
     session = _FrozenSession
 
 
@@ -194,5 +206,11 @@ class Blank(FrameScorer):
     """
 
     name = "blank"
-    about = Metric("black and empty frames", "part", "lower", "0 to 1")
+    about = Metric(
+        "black and empty frames",
+        "part",
+        "lower",
+        "0 to 1",
+        cost=2.4,
+    )
     session = _BlankSession

@@ -34,7 +34,7 @@ class FrameSession(ABC):
     def __init__(self, name: str, about: Metric) -> None:
         self._name, self._about = name, about
         self._sign = 1 if about.better == "lower" else -1
-        self._frames, self._values = array("l"), array("d")
+        self._frames, self._values = array("i"), array("d")
         self._rows, self._columns = bytearray(), bytearray()
         self._heat: Grid = ()
         self._worst = -math.inf

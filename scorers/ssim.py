@@ -28,7 +28,7 @@ class SsimToSource(FrameScorer):
     name = "ssim-to-source"
     about = Metric(
         "fidelity to the source: structure of the take degraded back", "SSIM", "higher", "-1 to 1",
-        source="Wang et al. 2004",
+        source="Wang et al. 2004", cost=2.9,
     )  # fmt: skip
     session = _SsimSession
 

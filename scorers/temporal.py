@@ -54,7 +54,8 @@ class WarpError(FrameScorer):
     algorithm = 2
     about = Metric(
         "unsteadiness along the motion, against the source's own (DIS flow)", "codes", "lower",
-        "below 0: steadier", source="Lai et al. 2018; Kroeger et al. 2016", every=_WarpSession.EVERY,
+        "below 0: steadier", source="Lai et al. 2018; Kroeger et al. 2016",
+        every=_WarpSession.EVERY, cost=4.6,
     )  # fmt: skip
     session = _WarpSession
 
@@ -92,7 +93,13 @@ class Flicker(FrameScorer):
     """
 
     name = "flicker"
-    about = Metric("brightness that pulses beyond the source's", "codes", "lower", "0 up")
+    about = Metric(
+        "brightness that pulses beyond the source's",
+        "codes",
+        "lower",
+        "0 up",
+        cost=0.9,
+    )
     session = _FlickerSession
 
 
@@ -156,7 +163,7 @@ class SeamJump(FrameScorer):
     name = "seam-jump"
     about = Metric(
         "jumps of tone, detail or place, as at the seams of a model's windows", "times", "lower",
-        "0 up; to 1.5: none",
+        "0 up; to 1.5: none", cost=4.7,
     )  # fmt: skip
     session = _SeamSession
 

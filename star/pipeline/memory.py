@@ -120,15 +120,18 @@ def _smaller(load: Load, step: int, fixed_window: bool) -> Iterator[Load]:
     yield load
     shorter = [load.window * n // 4 for n in (3, 2)]
     windows = [] if fixed_window else [n for n in shorter if n >= _LEAST_WINDOW]
-    for window in windows:
-        yield replace(load, window=window)
+    whole = [load, *(_shortened(load, window) for window in windows)]
+    yield from whole[1:]
     if load.tile:
         return
     longest = max(load.rows, load.columns)
     for parts in (2, 3, 4, 6, 8, 12, 16):
         tile = -(-longest // parts) // step * step
         if tile >= 4 * step:
-            for window in (load.window, *windows):
-                yield replace(
-                    load, window=window, tile=tile, decode_window=min(4, load.decode_window)
-                )
+            yield from (replace(one, tile=tile) for one in whole)
+
+
+def _shortened(load: Load, window: int) -> Load:
+    """The load with shorter windows of both kinds."""
+    decode = max(min(2, load.decode_window), load.decode_window * window // load.window)
+    return replace(load, window=window, decode_window=decode)

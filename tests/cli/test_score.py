@@ -199,6 +199,9 @@ def test_metrics_tell_direction_licence_and_what_is_missing(
     assert all(row["what"] and row["licence"] and row["better"] for row in rows.values())
     assert not rows["niqe"]["commercial_use"]
     assert rows["niqe"]["sampled"]
+    assert {name for name, row in rows.items() if row["cost"] > 100} == {"niqe", "brisque", "piqe"}
+    assert all(row["cost"] for row in rows.values() if row["commercial_use"])
+    assert rows["displacement"]["every"] == 4
     text = restar("metrics").out
     assert "PolyForm Noncommercial" in text
     assert "restar downloads nothing" in text

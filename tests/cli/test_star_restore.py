@@ -78,7 +78,7 @@ def details(restar: Restar, film: Path) -> list[dict[str, Any]]:
 
 def test_the_reel_by_an_untrained_model(restar: Restar, tmp_path: Path) -> None:
     """End to end over four scenes; the master is verified, and the weights are marked untrained."""
-    chosen = trial(restar, tmp_path, window=16, overlap=2, decode_window=6, decode_overlap=2)
+    chosen = trial(restar, tmp_path, window=16, overlap=1, decode_window=8, decode_overlap=1)
     answer = restar("restore", REEL, "--recipe", chosen, "--plain", "-o", tmp_path / "out")
     assert "untrained: what they restore is noise" in answer.err
     assert len(framemd5(answer.path)) == 240

@@ -57,6 +57,8 @@ def test_bulk_and_redo_by_the_api_and_no_orphans(scenes: Path, tmp_path: Path) -
         assert pools == {"cpu", "gpu"}
         names = {run["name"] for run in everything.all_of("task_runs")}
         assert "identity-scene-002-a1" in names
+        wanted = {"film.ingested", "master.assembled"}
+        everything.wait(lambda: wanted <= everything.events(), f"the events {wanted}")
         schedules = [r for r in everything.all_of("flow_runs") if r["auto_scheduled"]]
         assert schedules, "tending is scheduled"
     finally:

@@ -53,16 +53,27 @@ class Up:
 
     def run(self, deployment: str, **parameters: Any) -> str:
         """Start a run of a deployment as Prefect's page does; return its id."""
-        found = self.api.get(f"/deployments/name/{deployment}").raise_for_status().json()
-        asked = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
-        made = self.api.post(f"/deployments/{found['id']}/create_flow_run", json=asked)
-        return str(made.raise_for_status().json()["id"])
+        found = self._asked("GET", f"/deployments/name/{deployment}")
+        wanted = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+        made = self._asked("POST", f"/deployments/{found['id']}/create_flow_run", wanted)
+        return str(made["id"])
+
+    def _asked(self, method: str, path: str, content: Any = None) -> dict[str, Any]:
+        """Ask the API; 503 says that its database is busy, and is asked again, as clients do."""
+
+        def answer() -> httpx.Response | None:
+            got = self.api.request(method, path, json=content)
+            return None if got.status_code == 503 else got
+
+        got: httpx.Response = until(answer, f"an answer of {path}", 60)
+        data: dict[str, Any] = got.raise_for_status().json()
+        return data
 
     def completed(self, run_id: str) -> dict[str, Any]:
         """Wait for the end of a run; it has to be completed."""
 
         def ended() -> dict[str, Any] | None:
-            run: dict[str, Any] = self.api.get(f"/flow_runs/{run_id}").json()
+            run = self._asked("GET", f"/flow_runs/{run_id}")
             return run if run["state_type"] not in ("SCHEDULED", "PENDING", "RUNNING") else None
 
         run: dict[str, Any] = until(ended, f"run {run_id} ends", self.seconds)
@@ -74,8 +85,18 @@ class Up:
 
     def all_of(self, what: str) -> list[dict[str, Any]]:
         """Everything of a kind (flow_runs, task_runs, automations, artifacts...) that Prefect knows."""
-        found: list[dict[str, Any]] = self.api.post(f"/{what}/filter", json={}).json()
-        return found
+        found: Any = self._asked("POST", f"/{what}/filter", {})
+        return list(found)
+
+    def events(self) -> set[str]:
+        """The names of the events that restar emitted."""
+        since = {"since": "2020-01-01T00:00:00Z", "until": "2120-01-01T00:00:00Z"}
+        asked = {
+            "filter": {"occurred": since, "event": {"exclude_prefix": ["prefect."]}},
+            "limit": 50,
+        }
+        found = self._asked("POST", "/events/filter", asked)
+        return {event["event"] for event in found["events"]}
 
     def close(self) -> None:
         self.api.close()

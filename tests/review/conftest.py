@@ -32,7 +32,7 @@ def home(furnished: tuple[Path, str], tmp_path: Path) -> Path:
 
 @pytest.fixture
 def house(furnished: tuple[Path, str], home: Path) -> Iterator[House]:
-    settings = Settings(home=home, store=furnished[0] / "store", agent="tester", threads=1)
+    settings = Settings(home=home, store=str(furnished[0] / "store"), agent="tester", threads=1)
     with open_house(settings) as opened:
         yield opened
 

@@ -1,7 +1,8 @@
 """Every page through an in-process client: parsed, its links followed, nothing inline, nothing let in."""
 
 from html.parser import HTMLParser
-from urllib.parse import urljoin, urlsplit
+from typing import Any
+from urllib.parse import quote, urljoin, urlsplit
 
 import cv2
 import numpy as np
@@ -128,6 +129,17 @@ def test_the_overview_finds_filters_and_counts(client: TestClient) -> None:
               "show=work": 0, "show=decide": 1, "show=done": 1, "page=999": 1}  # fmt: skip
     for query, found in counts.items():
         assert f"{found} film" in page_of(client, f"/?{query}").text, query
+
+
+def test_runs_are_told_by_where_their_masters_go(client: TestClient, furnished: Any) -> None:
+    page = Page(client.get("/runs").text)
+    masters = str(furnished[0] / "masters")
+    assert masters in page.text
+    (link,) = page.links
+    assert "1 film" in page_of(client, link).text
+    assert masters in page_of(client, link).text
+    for other in (masters[:-1], str(furnished[0]), "%", masters + "/deeper"):
+        assert "0 films" in page_of(client, f"/?folder={quote(other)}").text, other
 
 
 def test_a_film_shows_scenes_flags_masters_and_their_conformance(
