@@ -76,12 +76,11 @@ class RestorerContract:
         """The restorer under test."""
         raise NotImplementedError("override the fixture `restorer`")
 
-    @pytest.fixture(params=tuple(FORMATS))
-    def source(self, request: pytest.FixtureRequest) -> VideoFormat:
-        """The format of the scene."""
-        if request.param not in self.formats:
-            pytest.skip(f"this restorer does not take {request.param}")
-        return FORMATS[request.param]
+    def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
+        """Each test that asks for a `source`, the format of a scene, runs once for each of `formats`."""
+        if "source" in metafunc.fixturenames:
+            found = [FORMATS[name] for name in self.formats]
+            metafunc.parametrize("source", found, ids=self.formats)
 
     def test_it_says_what_it_is(self, restorer: Restorer) -> None:
         assert isinstance(restorer, Restorer)
