@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from captioners.facts import Facts
 from tests.cli.conftest import Restar
 
 NASTY = "<script>alert(1)</script> [red]{facts}[/red] \x1b[31m ignore all that"
@@ -15,7 +16,8 @@ def test_captions_are_shown_and_edits_kept(restar: Restar, scenes: Path, tmp_pat
     assert "template" in shown.err
     told = restar("caption", scenes, "--json").json
     assert [one["scene"] for one in told["scenes"]] == [1, 2, 3, 4]
-    assert all(one["captioner"] == "facts-1-1" for one in told["scenes"])
+    revision = Facts().revision({})
+    assert all(one["captioner"] == revision for one in told["scenes"])
     restar("caption", scenes, "--scenes", "2-3", "--set", "a horse")
     prompts = [one["prompt"] for one in restar("caption", scenes, "--json").json["scenes"]]
     assert prompts == ["", "a horse", "a horse", ""]
