@@ -37,7 +37,7 @@ from restorers import StepContext, restorer
 from restar.timeline import FrameRange
 from media.format import VideoFormat
 from media.synthetic import moving_pictures
-from tasks.memory import share_arenas
+from restar.memory import share_arenas
 share_arenas()
 width, height, frames = map(int, sys.argv[1:4])
 video = VideoFormat(width, height, "yuv420p")

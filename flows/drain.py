@@ -45,6 +45,7 @@ from media.proxy import ALGORITHM
 from restar.errors import LeaseLost, StoreError
 from restar.failures import Failure, failure_of
 from restar.log import about
+from restar.memory import give_back_freed
 from restar.progress import track
 from restar.recipe import Recipe
 from restar.spec import Spec
@@ -54,7 +55,6 @@ from tasks.channel import Channel
 from tasks.environment import environment
 from tasks.guard import guard_take, guard_wanted
 from tasks.house import House, OpenFilm
-from tasks.memory import give_back_freed
 from tasks.plan import shrunk
 from tasks.proxy import make_proxy
 from tasks.restore import MadeTake, TakeInWork, decoded, restore_scene

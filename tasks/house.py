@@ -22,9 +22,9 @@ from media.parts import film_files, probe_film
 from media.probe import MediaInfo
 from restar import __version__
 from restar.errors import CatalogError, MediaError, NoSourceError, UsageError
+from restar.memory import share_arenas
 from restar.settings import Settings
 from store import Store, open_store
-from tasks.memory import share_arenas
 
 __all__ = [
     "NOMINAL_RATE",

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from media.convert import assumed, from_rgb, to_rgb
 from media.format import VideoFormat
 from restar.errors import MediaError, RecipeError
+from restar.memory import give_back_freed
 from restar.needs import Needs
 from restar.settings import load_settings
 from restar.spec import ResolvedStep
@@ -138,6 +139,7 @@ class Star:
     def release(self) -> None:
         """Let go of the model."""
         self._loaded = None
+        give_back_freed()
 
     def restore(
         self, frames: Iterator[av.VideoFrame], context: StepContext

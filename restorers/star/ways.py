@@ -9,6 +9,7 @@ import os
 import torch
 
 from restar.errors import CheckpointError
+from restar.memory import keep_large
 from restar.settings import Settings, load_settings
 from restorers.star.options import Options
 from restorers.star.weights import Chosen, tiny_path
@@ -54,6 +55,8 @@ def loaded_model(weights: Chosen, options: Options) -> tuple[Model, Placement]:
         _log.warning("weights '%s' are untrained: what they restore is noise", weights.name)
     device = the_device(settings.star_device)
     make_deterministic(settings)
+    if device.type == "cpu":
+        keep_large()  # windows of a scene are of one size: half the time of a scene was clearing pages
     model: Model
     if weights.is_tiny:
         model = Tiny(load_tiny(tiny_path())[0])
