@@ -11,12 +11,13 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 help:  ## Show this
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: $(VENV)/base  ## Restore the bundled reel; shows where the results are
-	@RESTAR_HOME="$${RESTAR_HOME:-$(CURDIR)/demo/home}" $(BIN)/restar restore samples/reel.mkv --force -o demo
+demo: $(VENV)/all  ## Restore the bundled reel with star-tiny, about 4 minutes on two cores; shows where the results are
+	@RESTAR_HOME="$${RESTAR_HOME:-$(CURDIR)/demo/home}" $(BIN)/restar restore samples/reel.mkv --recipe star-tiny --force -o demo
 	@echo
-	@echo "Master:       demo/reel.default.mkv  (lossless FFV1, verified frame by frame)"
-	@echo "Access copy:  demo/reel.default.access.mp4"
-	@echo "Report:       file://$(CURDIR)/demo/reel.default.report.html   <- open this in a browser"
+	@echo "Master:       demo/reel.star-tiny.mkv  (lossless FFV1, verified frame by frame)"
+	@echo "Access copy:  demo/reel.star-tiny.access.mp4"
+	@echo "Report:       file://$(CURDIR)/demo/reel.star-tiny.report.html   <- open this in a browser"
+	@echo "Review room:  RESTAR_HOME=demo/home $(BIN)/restar review"
 
 test: $(VENV)/all check  ## Run the checks and all tests
 	$(BIN)/python -m pytest

@@ -1,9 +1,10 @@
 """How this process holds memory: no more with a film's length, and no slower for large arrays.
 
-A scene has threads of its own that decode and encode. glibc gives threads arenas of memory, up to eight a
-core, and keeps in each what was freed there: over many scenes they all fill up, with holes between. With
-large arrays it does the opposite: each is asked of the system, and given back when it is freed, so a network
-on a processor waits for pages to be cleared about as long as it computes. Without glibc nothing is done.
+A scene has threads of its own that decode and encode. glibc gives threads arenas of memory, up to eight
+a core, and keeps in each what was freed there: over many scenes they all fill up, with holes between.
+With large arrays it does the opposite: each is asked of the system, and given back when it is freed, so a
+network on a processor waits for pages to be cleared about as long as it computes. Without glibc nothing
+is done.
 """
 
 import ctypes
