@@ -72,6 +72,8 @@ def _show_films(films: list[dict[str, Any]], names: dict[str, str]) -> None:
         console.print("No films yet: `restar restore FILM` adds one.")
         return
     shown = table("", "film", "id", "restoration", "recipe", "takes", "jobs", "flags")
+    for column in shown.columns[1:5]:  # ids are copied: whole, on one line
+        column.no_wrap = True
     for film in films:
         jobs = ", ".join(f"{n} {state}" for state, n in film["jobs"].items() if n)
         first = [escape(names[film["film"]]), film["film"][:12]]
