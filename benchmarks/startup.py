@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).parents[1]
 REEL = ROOT / "samples" / "reel.mkv"
@@ -76,10 +77,10 @@ class _Watch:
 
         write = TakeWriter.write
 
-        def first(writer: TakeWriter, frame: object) -> None:
+        def first(writer: TakeWriter, *frame: Any) -> None:
             self.mark.touch()
             TakeWriter.write = write
-            write(writer, frame)
+            write(writer, *frame)
 
         TakeWriter.write = first
 
