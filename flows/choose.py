@@ -27,7 +27,7 @@ from restar.spec import Spec, take_key
 from restar.timeline import FrameRange
 from restorers import invents
 from tasks.house import House, OpenFilm
-from tasks.plan import Answers, plan_restoration, spec_of
+from tasks.plan import Answers, plain_scale, plan_restoration, spec_of
 
 __all__ = ["choose", "plain_spec"]
 
@@ -69,8 +69,8 @@ def plain_spec(film: OpenFilm, restoration: RestorationRow, take: TakeRow) -> Sp
     if not _invents(take):
         return None
     video, source = TakeFormat.from_json(restoration.take_format).video, film.info.format
-    scale, rest = divmod(video.width, source.width)
-    if rest or video.height != scale * source.height:
+    scale = plain_scale(source, video)
+    if scale is None:
         _log.warning("no plain resize beside a take of %dx%d: not a whole multiple of the source",
                      video.width, video.height)  # fmt: skip
         return None

@@ -11,8 +11,7 @@ import base64
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import av
 import numpy as np
@@ -23,6 +22,7 @@ from media.convert import assumed, planes, scaled, to_format
 from media.format import ColourTags, VideoFormat
 from media.pixfmt import layout_of
 from media.probe import LIBAV_NAMES, open_media
+from media.staged import Staged
 from restar.errors import MediaError, StoreError, VerificationError
 
 __all__ = ["ALGORITHM", "MOST_LINES", "ProxyWriter", "index_of", "proxy_format"]
@@ -48,7 +48,7 @@ def proxy_format(video: VideoFormat) -> VideoFormat:
     return replace(target, colour=replace(target.colour, matrix=assumed(target).matrix))
 
 
-class ProxyWriter:
+class ProxyWriter(Staged):
     """Encodes the frames of a scene to a proxy; on an error inside the block the file is removed."""
 
     def __init__(self, path: Path, video: VideoFormat, rate: Fraction, threads: int = 0) -> None:
@@ -68,17 +68,9 @@ class ProxyWriter:
         self._stream = stream
         self._set_up(threads)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def _end(self, *, well: bool) -> None:
         try:
-            if kind is None:
+            if well:
                 self._mux(None)
             self._container.close()
         except OSError as error:
@@ -86,7 +78,7 @@ class ProxyWriter:
             raise StoreError(
                 f"{self.path}: can't be written ({error.strerror or error}); free some space"
             ) from None
-        if kind is not None:
+        if not well:
             self.path.unlink(missing_ok=True)
 
     def write(self, frame: av.VideoFrame) -> None:

@@ -1,5 +1,6 @@
 """A scene: source, resize and takes in the compare player, what they score, where they come from."""
 
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
@@ -172,32 +173,12 @@ async def heat(
 
 @router.post("/r/{restoration_id}/scene/{number}/accept")
 async def accept_take(request: Request, restoration_id: Sha, number: Number) -> Response:
-    fields = await _decision(request)
-
-    def write() -> None:
-        with house_of(request).catalog.begin() as session:
-            accept(
-                session, restoration_id, number, whole(fields, "take"), seen=fields["seen"],
-                reviewer=who(request), reason=fields.get("reason", ""),
-            )  # fmt: skip
-
-    await run_in_threadpool(write)
-    return _back(request, restoration_id, number)
+    return await _decided(request, restoration_id, number, accept)
 
 
 @router.post("/r/{restoration_id}/scene/{number}/reject")
 async def reject_take(request: Request, restoration_id: Sha, number: Number) -> Response:
-    fields = await _decision(request)
-
-    def write() -> None:
-        with house_of(request).catalog.begin() as session:
-            reject(
-                session, restoration_id, number, whole(fields, "take"), seen=fields["seen"],
-                reviewer=who(request), reason=fields.get("reason", ""),
-            )  # fmt: skip
-
-    await run_in_threadpool(write)
-    return _back(request, restoration_id, number)
+    return await _decided(request, restoration_id, number, reject)
 
 
 @router.post("/r/{restoration_id}/scene/{number}/redo")
@@ -214,6 +195,23 @@ async def redo_scene(request: Request, restoration_id: Sha, number: Number) -> R
             ask_again(
                 session, restoration_id, number, wish, seen=fields["seen"], reviewer=who(request),
                 reason=fields.get("reason", ""), max_attempts=attempts,
+            )  # fmt: skip
+
+    await run_in_threadpool(write)
+    return _back(request, restoration_id, number)
+
+
+async def _decided(
+    request: Request, restoration_id: str, number: int, decide: Callable[..., None]
+) -> Response:
+    """Do what a person decided on the take that the form names; then the scene again."""
+    fields = await _decision(request)
+
+    def write() -> None:
+        with house_of(request).catalog.begin() as session:
+            decide(
+                session, restoration_id, number, whole(fields, "take"), seen=fields["seen"],
+                reviewer=who(request), reason=fields.get("reason", ""),
             )  # fmt: skip
 
     await run_in_threadpool(write)

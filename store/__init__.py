@@ -18,7 +18,10 @@ from pathlib import Path
 from restar.errors import StoreError
 from restar.hashing import sha256_of_file
 
-__all__ = ["AlteredError", "Store", "file_state", "fsync", "open_store", "replace", "write_error"]
+__all__ = [
+    "AlteredError", "Store", "file_state", "fsync", "open_store", "replace", "write_error",
+    "write_text",
+]  # fmt: skip
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -196,6 +199,19 @@ def replace(path: Path, target: Path) -> None:
         fsync(target.parent)
     except OSError as error:
         raise write_error(target, error) from None
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write a text file (UTF-8, its line ends as given) whole or not at all, in a folder made for it."""
+    part = target.with_name(f".{target.name}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
+        replace(part, target)
+    except OSError as error:
+        raise write_error(target, error) from None
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def fsync(path: Path) -> None:

@@ -10,8 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from restar.errors import StoreError
-from store import replace
+from store import write_text
 from tasks.house import SOFTWARE
 from tasks.report import page_template
 
@@ -44,8 +43,8 @@ def write_bulk_report(
         when=f"{when:%Y-%m-%d %H:%M} UTC",
         software=SOFTWARE,
     )  # fmt: skip
-    _write(target, page)
-    _write(table, _csv(rows))
+    write_text(target, page)
+    write_text(table, _csv(rows))
     return target, table
 
 
@@ -71,15 +70,3 @@ def _cell(value: Any) -> str:
         return f"{value:.4f}"
     text = "" if value is None else str(value)
     return f"'{text}" if text.startswith(_FORMULA) and not isinstance(value, int) else text
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
-        replace(part, path)
-    except OSError as error:
-        raise StoreError(f"{path}: can't be written ({error.strerror or error})") from None
-    finally:
-        part.unlink(missing_ok=True)

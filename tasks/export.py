@@ -35,7 +35,7 @@ from restar.timeline import (
     parse_timecode,
     timecode,
 )
-from store import replace, write_error
+from store import replace, write_error, write_text
 from tasks.house import NOMINAL_RATE, House, OpenFilm
 
 __all__ = ["FORMATS", "Format", "export_film"]
@@ -100,10 +100,10 @@ def export_film(
     clock = _clock(film)
     target = (target or _beside(restoration, master, kind)).absolute()
     if kind == "edl":
-        _write(target, _edl(film, cuts, clock, master))
+        write_text(target, _edl(film, cuts, clock, master))
     elif kind == "otio":
         timeline = _timeline(film, restoration, cuts, clock, master, _stored(house))
-        _write(target, timeline.to_json_string())
+        write_text(target, timeline.to_json_string())
     else:
         _takes(house, film, restoration, cuts, clock, master, target)
     return target
@@ -226,8 +226,8 @@ def _takes(
     timeline = _timeline(
         film, restoration, cuts, clock, master, lambda cut: names[cut.scene.number]
     )
-    _write(folder / "timeline.otio", timeline.to_json_string())
-    _write(folder / "takes.csv", _csv(cuts, clock, names))
+    write_text(folder / "timeline.otio", timeline.to_json_string())
+    write_text(folder / "takes.csv", _csv(cuts, clock, names))
 
 
 def _copy(source: Path, target: Path, sha256: str) -> None:
@@ -263,15 +263,3 @@ def _name(film: OpenFilm, cut: _Cut) -> str:
 
 def _plain(text: str) -> str:
     return re.sub(r"[^\x20-\x7e]", "_", text)
-
-
-def _write(target: Path, text: str) -> None:
-    part = target.with_name(f".{target.name}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8", errors="backslashreplace", newline="")
-        replace(part, target)
-    except OSError as error:
-        raise write_error(target, error) from None
-    finally:
-        part.unlink(missing_ok=True)

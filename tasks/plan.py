@@ -20,7 +20,7 @@ from restorers import Restorer, invents, needs_of, restorer
 from tasks.house import OpenFilm
 
 __all__ = [
-    "Answers", "Plan", "plan_chain", "plan_restoration", "replaced", "shrunk", "spec_of",
+    "Answers", "Plan", "plain_scale", "plan_chain", "plan_restoration", "replaced", "shrunk", "spec_of",
 ]  # fmt: skip
 
 Answers = dict[str, dict[str, Any]]
@@ -120,10 +120,16 @@ def spec_of(plan: Plan, recipe: Recipe, prompt: str, seed: int, *, card: bool = 
     )
 
 
+def plain_scale(source: VideoFormat, made: VideoFormat) -> int | None:
+    """Return the whole number by which a plain resize makes a source as large as `made`, if one does."""
+    scale, rest = divmod(made.width, source.width)
+    return None if rest or made.height != scale * source.height else scale
+
+
 def _plain(use: str, source: VideoFormat, made: VideoFormat) -> ResolvedStep:
     """The plain resize that gives a text card the size which a step gives other scenes."""
-    scale, rest = divmod(made.width, source.width)
-    if rest or made.height != scale * source.height:
+    scale = plain_scale(source, made)
+    if scale is None:
         raise RecipeError(
             f"restore.text_cards: step {use} makes {made.width}x{made.height} of {source.width}x"
             f"{source.height}, which no plain resize by a whole number does; leave text_cards out"
