@@ -23,7 +23,6 @@ from catalog.commits import (
     reuse_take,
     scores_of,
 )
-from catalog.events import EventType, append, restoration_stream
 from catalog.jobs import Lease, finish, job_counts
 from catalog.models import RestorationRow, RestorationSceneRow, TakeRow
 from catalog.proxies import ProxyOf, commit_proxy
@@ -33,13 +32,13 @@ from catalog.restorations import (
     lock_restoration,
     restoration_scene,
     restoration_scenes,
-    set_overrides,
 )
 from flows.bench import DRAINED, Bench, Drained, Ready, Shift, Trade
 from flows.chains import Chains
 from flows.choose import choose
 from flows.leases import Leases
 from flows.prepare import plan_here, queue_score, record_words, want_scene
+from flows.shrink import want_less
 from flows.stop import Interrupted, Stop
 from media.proxy import ALGORITHM
 from restar.errors import LeaseLost, StoreError
@@ -55,7 +54,6 @@ from tasks.channel import Channel
 from tasks.environment import environment
 from tasks.guard import guard_take, guard_wanted
 from tasks.house import House, OpenFilm
-from tasks.plan import shrunk
 from tasks.proxy import make_proxy
 from tasks.restore import MadeTake, TakeInWork, decoded, restore_scene
 from tasks.score import flags_of, new_scores, score_take
@@ -143,7 +141,7 @@ def _restore(bench: Bench, ready: Ready) -> None:
     except BaseException as error:
         looks.set()
         take.abandon()
-        if failure_of(error) is Failure.OUT_OF_MEMORY and _wants_less(bench, ready, error):
+        if failure_of(error) is Failure.OUT_OF_MEMORY and want_less(bench, ready, error):
             return
         raise
     looks.set()
@@ -151,47 +149,6 @@ def _restore(bench: Bench, ready: Ready) -> None:
     bench.take = take
     if bench.shift.alone:
         bench.finish_take()  # whoever kills a run of their own loses one scene at most, never two
-
-
-def _wants_less(bench: Bench, ready: Ready, error: BaseException) -> bool:
-    """After out of memory: want the scene with smaller windows, which is another spec, if there are any.
-
-    That is recorded with the scene, so that whoever plans it again comes to the same spec.
-    """
-    lease, film, scene, recipe = ready.lease, ready.film, ready.scene, ready.recipe
-    assert film is not None and scene is not None and recipe is not None  # noqa: S101
-    assert ready.spec is not None  # noqa: S101
-    less = shrunk(film, recipe, ready.spec) if "role" not in lease.payload else None
-    if less is None:
-        return False
-    bench.workshop.release()
-    bench.model = ""
-    before = {
-        number: {name: ready.spec.steps[int(number)].options[name] for name in answers}
-        for number, answers in less.items()
-    }
-    with bench.house.catalog.read() as session:
-        restoration = session.get_one(RestorationRow, str(lease.restoration_id))
-    _, plan = Chains(bench.house, film, restoration, members=bench.members).chain(scene)
-    with bench.house.catalog.begin() as session:
-        scene.overrides = {**scene.overrides, "settled": less}
-        set_overrides(session, restoration.id, scene.number, scene.overrides)
-        append(
-            session,
-            restoration_stream(restoration.id),
-            EventType.POLICY_ASSIGNMENT,
-            film_id=restoration.film_id,
-            agent=bench.house.who,
-            detail={
-                "scene": scene.number, "reason": f"out of memory: {error}", "before": before,
-                "after": less,
-            },
-        )  # fmt: skip
-        finish(session, lease)
-        want_scene(session, bench.house, restoration, scene, plan, recipe, priority=lease.priority)
-    bench.leases.let_go(lease)
-    _log.warning("scene %d ran out of memory; it is tried with smaller windows", scene.number)
-    return True
 
 
 def _commit(bench: Bench, ready: Ready, made: MadeTake) -> None:
