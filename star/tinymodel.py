@@ -39,6 +39,7 @@ TINY_SIZES = Sizes(
     groups=16,
     dropout=0.0,
     liem_position="after_norm",
+    pooled_heads=4,
 )
 _FORMAT = "star-tiny 1"
 

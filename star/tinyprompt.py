@@ -13,9 +13,10 @@ from torch import Tensor
 
 from restar.errors import UsageError
 
-__all__ = ["Condition", "measure", "prompt_for"]
+__all__ = ["Condition", "measure", "noise_of", "prompt_for"]
 
 _BLOCK = 8
+_PER_DOUBLING = 2.6  # levels for each doubling of 1 + noise
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,15 @@ def measure(frames: Tensor) -> Condition:
     means = luma.mean((1, 2, 3))
     jump = float((means[1:] - means[:-1]).abs().mean()) if len(means) > 1 else 0.0
     return Condition(
-        _level(2.6 * float(torch.log2(torch.tensor(1 + noise)))),
+        _level(_PER_DOUBLING * float(torch.log2(torch.tensor(1 + noise)))),
         _level(40 * (ratio - 0.5)),
-        _level(2.6 * float(torch.log2(torch.tensor(1 + jump)))),
+        _level(_PER_DOUBLING * float(torch.log2(torch.tensor(1 + jump)))),
     )
+
+
+def noise_of(level: int) -> float:
+    """Return the deviation, in codes of 8 bits, that a noise level stands for."""
+    return float(2 ** (level / _PER_DOUBLING) - 1)
 
 
 def _level(value: float) -> int:
