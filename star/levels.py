@@ -170,7 +170,7 @@ class Encoder:
         self.mid_block = MiddleLevel(sizes)
 
     def embed_time(self, t: Tensor, frames: int, text: Tensor) -> Tensor:
-        """Return (b*f, time_dim) for times (b,), with the text (b, words, text_dim) where it is pooled."""
+        """Return (b*f, time_dim) for times (b,), with the text (b, words, text_dim) if it is pooled."""
         sinusoid = time_sinusoid(t, self.sizes.base_channels).to(self.conv_in.weight.dtype)
         time: Tensor = self.time_embedding(sinusoid)
         if self.text_pool is not None:

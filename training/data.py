@@ -122,9 +122,7 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor]]):
             share = len(self.pairs) / (len(self.photos) + len(self.pairs))
         return bool(random.random() >= share)
 
-    def _worn(
-        self, clip: NDArray[np.uint8], scale: int, random: np.random.Generator
-    ) -> _Pair:
+    def _worn(self, clip: NDArray[np.uint8], scale: int, random: np.random.Generator) -> _Pair:
         kinds, shares = zip(*self.data.wear.items(), strict=True)
         kind = str(random.choice(kinds, p=np.array(shares) / sum(shares)))
         wear = draw_wear(kind, scale, int(random.integers(2**31)))

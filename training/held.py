@@ -6,7 +6,7 @@ that restores as well without its ControlNet, its UNet or LIEM is no STAR.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -25,7 +25,7 @@ from star.tinymodel import TinyStar, enlarged
 from star.tinyprompt import measure, prompt_for
 from training.pairs import Pair, find_pairs, frames_of, length_of
 
-__all__ = ["PARTS", "Held", "Part", "held_clips", "restored", "without"]
+__all__ = ["PARTS", "Held", "Part", "held_clips", "restored", "said", "without"]
 
 Part = Literal["control", "unet", "liem"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -67,6 +67,12 @@ def held_clips(folder: Path) -> Iterator[Held]:
         assert pair.lq is not None  # noqa: S101
         count = length_of(pair.gt)
         yield Held(name, pair.gt.stem, frames_of(pair.gt, 0, count), frames_of(pair.lq, 0, count))
+
+
+def said(held: Held, noise: int) -> str:
+    """Return the text of a clip as it was measured, but with this noise level (0 to 9)."""
+    frames = torch.from_numpy(held.given).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return prompt_for(held.scale, replace(measure(frames), noise=noise))
 
 
 @torch.no_grad()
