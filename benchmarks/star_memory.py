@@ -3,8 +3,8 @@
     python -m benchmarks.star_memory [--lengths]
 
 Each line is a process of its own that restores a scene of random pictures by star-tiny (x4) and is
-watched from outside, with its children. What is predicted is for scenes longer than a window (16 frames);
-the last case, a scene of one window, takes less. `--lengths` instead compares scenes of 64 and 200 frames.
+watched from outside, with its children. What is predicted is for scenes longer than a window (16
+frames); the last case, of one window, takes less. `--lengths` compares scenes of 64 and 200 frames.
 """
 
 import argparse
