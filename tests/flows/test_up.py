@@ -12,7 +12,7 @@ from catalog import open_catalog
 from catalog.commits import scores_of
 from catalog.events import events_of
 from catalog.films import film_by_path, find_film
-from catalog.models import TakeRow
+from catalog.models import JobRow, JobState
 from catalog.restorations import restoration_scenes, restorations_of, selected_takes
 from flows.bulk import State, how_it_stands
 from flows.parts import CLIENT, HEARTBEAT_S, SERVER, parts_of
@@ -68,13 +68,13 @@ class Archive(Up):
         with open_house(self.settings) as house:
             return how_it_stands(house, entry, self.out).state in STANDS
 
-    def has_takes(self, film: Path) -> bool:
+    def at_work_on(self, film: Path) -> bool:
+        leased = select(JobRow.id).where(JobRow.state == JobState.LEASED)
         with open_house(self.settings) as house, house.catalog.read() as session:
             row = film_by_path(session, film)
             return (
                 row is not None
-                and session.scalar(select(TakeRow.id).where(TakeRow.film_id == row.id).limit(1))
-                is not None
+                and session.scalar(leased.where(JobRow.film_id == row.id)) is not None
             )
 
     def fire(self, deployment: str, slug: str, **parameters: Any) -> str:
@@ -170,10 +170,11 @@ def test_a_review_s_event_has_one_scene_redone(restored: Archive) -> None:
 def test_prefect_s_server_killed_in_mid_run(archive: Archive) -> None:
     """`restar up` starts it again; the run that was under way ends, and the film is done."""
     film = archive.folder / "late.mp4"
-    scenes_film(film, lengths=(8, 9), size="64x48", sound=False)
-    run = archive.run("restore/restore", film=str(film), recipe=str(archive.folder / "tiny.toml"),
-                      output=str(archive.out))  # fmt: skip
-    archive.wait(lambda: archive.has_takes(film), "its first take")
+    scenes_film(film, lengths=(8,), size="64x48", sound=False)
+    (archive.folder / "late.csv").write_text("film\nlate.mp4\n")
+    run = archive.run("bulk/bulk", source=str(archive.folder / "late.csv"), inline=True,
+                      recipe=str(archive.folder / "tiny.toml"), output=str(archive.out))  # fmt: skip
+    archive.wait(lambda: archive.at_work_on(film), "its scene is under way")
     archive.server().kill()
     assert archive.completed(run)["run_count"] == 1
     assert archive.stands(film, "tiny")
@@ -190,7 +191,8 @@ def test_runs_that_are_dead_or_late_are_put_right(archive: Archive) -> None:
     run = archive.run("drain/drain", "RUNNING")  # no process is behind it
     subject = f"prefect.flow-run.{run}"
     quick = {key: named[dead][key] for key in ("name", "description", "trigger", "actions")}
-    quick["trigger"] |= {"within": 10, "match": {"prefect.resource.id": subject}}
+    quick["trigger"] = {**quick["trigger"], "within": 10, "match": {"prefect.resource.id": subject}}
+    del quick["trigger"]["id"]
     archive.asked("POST", "/automations/", quick)
     archive.emit("prefect.flow-run.heartbeat", subject)
     with archive.paused("cpu"):
