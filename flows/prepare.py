@@ -28,12 +28,11 @@ from catalog.restorations import (
     set_output,
     set_overrides,
     set_words,
-    settled_before,
     unselect,
     want,
 )
 from catalog.shots import latest_shot_list
-from flows.chains import Chains, Settled
+from flows.chains import Chains, Settled, plan_here
 from restar.errors import CatalogError, RecipeError, StoreError, UsageError
 from restar.film import Identifiers
 from restar.needs import NONE
@@ -47,7 +46,7 @@ from tasks.caption import Teller, Words, is_resized
 from tasks.guard import guard_wanted
 from tasks.house import House, OpenFilm, open_film, place, process_is_alive
 from tasks.ingest import ingest
-from tasks.plan import Plan, plan_restoration, replaced, spec_of
+from tasks.plan import Plan, replaced, spec_of
 from tasks.score import check_scoring
 from tasks.shots import shots_of
 
@@ -56,7 +55,6 @@ __all__ = [
     "Prepared",
     "hold_back",
     "open_for",
-    "plan_here",
     "prepare",
     "queue_score",
     "record_words",
@@ -132,14 +130,6 @@ def prepare(house: House, path: Path, order: Order, film_id: str | None = None) 
                 set_overrides(session, restoration.id, scene.number, scene.overrides)
         queued = settle_scenes(session, house, restoration, mine, settled, order.priority)
     return Prepared(film_id, restoration.id, target, len(scenes), queued)
-
-
-def plan_here(house: House, film: OpenFilm, recipe: Recipe) -> Plan:
-    """Plan a film's restoration; what is left to `auto` is as when it was opened, if it was."""
-    with house.catalog.read() as session:
-        shots = latest_shot_list(session, film.row.id)
-        answers = {} if shots is None else settled_before(session, film.row.id, recipe, shots.id)
-    return plan_restoration(film, recipe, answers)
 
 
 def settle_scenes(

@@ -168,6 +168,11 @@ def test_after_out_of_memory_the_scene_gets_a_smaller_window(
     assert len(framemd5(again.path)) == 12
     assert len(windows) == 2, "a rebuild replays what was recorded"
 
+    other = tmp_path / "other.mkv"
+    run_ffmpeg(["-f", "lavfi", "-i", "smptebars=s=48x32:r=24:d=0.25", "-c:v", "ffv1", str(other)])
+    restar("restore", other, "--recipe", chosen, "--plain", "-o", tmp_path / "out")
+    assert windows[2] == windows[1], "the next film of that size does not fail first"
+
 
 def test_auto_is_answered_once_a_restoration(
     restar: Restar, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
