@@ -43,7 +43,7 @@ def teach_reading(model: TinyStar, steps: int, seed: int = 0) -> float:
             made = [head(pool.hidden(text)) for pool, head in zip(pools, heads, strict=True)]
             loss = torch.stack([(one - told).square().mean() for one in made]).mean()
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
             errors.append(float(loss.detach()))
             advance(1)
