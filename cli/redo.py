@@ -57,7 +57,11 @@ def redo(
     ] = None,
     strength: Annotated[
         float | None,
-        typer.Option("--strength", metavar="X", help="The option `strength` of the last step."),
+        typer.Option(
+            "--strength",
+            metavar="X",
+            help="The option `strength` of the recipe's last step, where its restorer has one.",
+        ),
     ] = None,
     reason: Reason = "",
     restoration: Restoration = None,

@@ -26,7 +26,7 @@ from flows.chains import Chains
 from flows.prepare import Prepared, settle_scenes, take_back_dead_work
 from flows.restore import complete
 from flows.score import takes_named
-from restar.errors import UsageError
+from restar.errors import RecipeError, UsageError
 from restar.timeline import format_scenes
 from tasks.house import House, open_film
 
@@ -73,7 +73,10 @@ def redo_scenes(house: House, decision: Decision, wish: Wish, *, priority: int =
     chains = Chains(house, film, restoration)
     settled = {}
     for scene in _wished(house, restoration, decision.scenes, wish):
-        settled[scene.number] = chains.settle(scene)
+        try:
+            settled[scene.number] = chains.settle(scene)
+        except RecipeError as error:
+            raise _with_strength(error, wish, scene.number) from None
     queued = 0
 
     def settle(session: Session, scene: RestorationSceneRow) -> None:
@@ -144,6 +147,16 @@ def _named(house: House, decision: Decision) -> tuple[FilmRow, RestorationRow]:
         name = Path(film.paths[-1]).name
         raise UsageError(f"{name} has scenes 1-{len(numbers)}, not {format_scenes(unknown)}")
     return film, restoration
+
+
+def _with_strength(error: RecipeError, wish: Wish, number: int) -> RecipeError:
+    """The error, with a word on what --strength is where that was asked for."""
+    if wish.strength is None:
+        return error
+    return RecipeError(
+        f"scene {number} can't have strength {wish.strength:g}: {error} (it is the option `strength` of "
+        "the last step of a scene's recipe; not every restorer has one)"
+    )
 
 
 def _wished(

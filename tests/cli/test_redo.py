@@ -100,6 +100,7 @@ def test_what_the_review_room_asks_an_agent_resolves(
     ("options", "said"),
     [
         (("--scenes", "9"), "has scenes 1-4, not 9"),
+        (("--scenes", "1", "--strength", "0.5"), "scene 1 can't have strength 0.5: step"),
         (("--scenes", "1", "--strength", "0.5"), "unknown key 'strength'"),
         (("--scenes", "1", "--recipe", "identity"), "could not join"),
         (("--scenes", "1", "--seed", "1", "--seen", "f" * 64), "is selected by now"),

@@ -39,7 +39,7 @@ class Up:
             "PYTHONPATH": str(ROOT),
             **environment,
         }
-        command = ["up", "--port", str(self.port), "--review-port", str(review)]
+        command = ["up", "--port", str(self.port), "--review-port", str(review), "--gpus", "2"]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "cli", *command],
