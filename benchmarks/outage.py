@@ -1,10 +1,11 @@
 """What an outage of Prefect's server costs a drain that is under way.
 
-    python -m benchmarks.outage [--scenes 90] [--seconds 1] [--away 60]
+    python -m benchmarks.outage [--scenes 150] [--seconds 1] [--away 60]
 
 The flow `drain` runs against a server of its own, as a worker would run it (the client's settings are
 those of `restar up`), once left alone and once with the server killed (-9) for `--away` seconds in
-mid-run. Told are the seconds that each took, and the state in which the engine has the run in the end.
+mid-run. Told are the seconds until the last scene and until the end of the run, which needs the server,
+and the state in which the engine has the run then.
 Scenes do not depend on the server, so all have to be done in the first try.
 """
 
@@ -15,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -22,7 +24,7 @@ from sqlalchemy import func, select
 
 from benchmarks.dispatch import plug_in, queue
 from catalog import open_catalog
-from catalog.models import JobKind, JobRow, JobState, RestorationRow
+from catalog.models import JobKind, JobRow, JobState, RestorationRow, TakeRow
 from flows.parts import CLIENT, SERVER
 
 ROOT = Path(__file__).parents[1]
@@ -30,7 +32,7 @@ ROOT = Path(__file__).parents[1]
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    arguments.add_argument("--scenes", type=int, default=90)
+    arguments.add_argument("--scenes", type=int, default=150)
     arguments.add_argument("--seconds", type=float, default=1.0, help="of each scene")
     arguments.add_argument("--away", type=float, default=60.0, help="seconds without the server")
     arguments.add_argument("--drain", metavar="RESTORATION", help=argparse.SUPPRESS)
@@ -41,11 +43,28 @@ def main() -> None:
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; "
           f"{given.scenes} scenes of {given.seconds:g} s")  # fmt: skip
     alone = measured(given.scenes, given.seconds, 0.0)
-    print(f"server left alone:      {alone[0]:.1f} s, run {alone[1]}")
+    print(f"server left alone:  {alone}")
     cut = measured(given.scenes, given.seconds, given.away)
+    print(f"server killed:      {cut}")
     print(
-        f"server away for {given.away:g} s: {cut[0]:.1f} s, run {cut[1]}; lost {cut[0] - alone[0]:.1f} s"
+        f"lost: scenes {cut.scenes_s - alone.scenes_s:.1f} s, run {cut.run_s - alone.run_s:.1f} s"
     )
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds from the first scene to the last one and to the end of the run, and without a server."""
+
+    scenes_s: float
+    run_s: float
+    away_s: float
+    state: str
+
+    def __str__(self) -> str:
+        return (
+            f"scenes {self.scenes_s:.1f} s, run {self.run_s:.1f} s and {self.state}, "
+            f"server away for {self.away_s:.1f} s"
+        )
 
 
 def drain(restoration_id: str) -> None:
@@ -56,8 +75,8 @@ def drain(restoration_id: str) -> None:
     drain_flow(restoration_id)
 
 
-def measured(scenes: int, seconds: float, away: float) -> tuple[float, str]:
-    """Run a drain; return its seconds from the first scene to its end, and the run's state."""
+def measured(scenes: int, seconds: float, away: float) -> Measured:
+    """Run a drain, with the server killed for `away` seconds in the middle."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         url = f"sqlite:///{folder}/catalog.sqlite"
@@ -74,17 +93,22 @@ def measured(scenes: int, seconds: float, away: float) -> tuple[float, str]:
             while done(url) < 1:
                 assert process.poll() is None, "the drain ended early"
                 time.sleep(0.05)
-            began = time.monotonic()
+            began, away_s = time.monotonic(), 0.0
             if away:
                 time.sleep(min(5.0, scenes * seconds / 4))
+                killed = time.monotonic()
                 server.kill()
                 time.sleep(away)
                 server.start()
+                away_s = time.monotonic() - killed
             status = process.wait()
-            took = time.monotonic() - began
+            run_s = time.monotonic() - began
             assert status == 0, f"the drain ended with status {status}"
             assert done(url) == scenes, f"{done(url)} of {scenes} scenes are done"
-            return took, server.last_state()
+            with open_catalog(url) as catalog, catalog.read() as session:
+                ends = select(func.min(TakeRow.made_at), func.max(TakeRow.made_at))
+                first, last = session.execute(ends).one()
+            return Measured((last - first).total_seconds(), run_s, away_s, server.last_state())
         finally:
             server.kill()
 
