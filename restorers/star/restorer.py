@@ -58,7 +58,7 @@ class Star:
     uses_prompt = True
     settles = (
         "model", "window", "overlap", "decode_window", "decode_overlap", "tile", "tile_overlap",
-        "precision",
+        "precision", "guidance_passes",
     )  # fmt: skip
     """Options whose `auto` depends on what is installed on a host, and on its memory."""
     condition_frames = 5
@@ -101,7 +101,7 @@ class Star:
         if less is None:
             return None
         found = less.model_dump()
-        return {name: found[name] for name in found if found[name] != step.options[name]}
+        return {name: found[name] for name in found if found[name] != step.options.get(name)}
 
     def prompt_template(self, step: ResolvedStep) -> str:
         """Return what the model is told where a recipe does not say: star-tiny's card, or the caption."""
