@@ -21,7 +21,7 @@ from catalog.restorations import (
     restoration_scenes,
     selected_takes,
 )
-from catalog.reviews import accept_take, candidates, takes_of
+from catalog.reviews import accept_take, candidates, chosen_by_person, takes_of
 from flows.chains import Chains
 from flows.prepare import Prepared, settle_scenes, take_back_dead_work
 from flows.restore import complete
@@ -95,21 +95,27 @@ def redo_scenes(house: House, decision: Decision, wish: Wish, *, priority: int =
 def select_scenes(house: House, decision: Decision, take: str) -> Prepared:
     """Select a take for some scenes by a person's word; return what there is to complete.
 
+    Its `scenes` is how many scenes that changes: where a person chose just this take before, nothing is.
+
     `take` is a role (first, second, plain) or the beginning of a take's key. No rule overrides it.
     Raises UsageError for a take that is not there or not of the scene, OutdatedError as `redo_scenes`.
     """
     row, restoration = _named(house, decision)
     if take not in ROLES and len(decision.scenes) > 1:
         raise UsageError(f"--take {take} is of one scene; name one, or choose {', '.join(ROLES)}")
+    changed = 0
     with house.catalog.begin() as session:
         for number in decision.scenes:
             scene = restoration_scene(session, restoration.id, number)
             chosen = _take(session, row, scene, take)
+            if chosen_by_person(session, restoration.id, number) == chosen.id:
+                continue
+            changed += 1
             accept_take(
                 session, restoration, number, chosen,
                 reviewer=house.who, reason=decision.reason, seen=decision.seen,
             )  # fmt: skip
-    return _prepared(row, restoration, len(decision.scenes), 0)
+    return _prepared(row, restoration, changed, 0)
 
 
 def list_choices(house: House, decision: Decision) -> list[Choice]:
