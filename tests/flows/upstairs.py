@@ -34,6 +34,7 @@ class Up:
         self.environment = {
             **inherited,
             "RESTAR_HOME": str(self.home),
+            "PWD": str(folder),  # as of a shell that is not in the clone
             "RESTAR_AGENT": "archive",
             "RESTAR_THREADS": "1",
             "PYTHONPATH": str(ROOT),
