@@ -105,7 +105,7 @@ def prepare(house: House, path: Path, order: Order, film_id: str | None = None) 
     check_scoring(order.recipe.score)
     film_id = film_id or ingest(
         house, path=path, identifiers=order.identifiers, allow_damaged=order.allow_damaged,
-        rounding=order.recipe.restore.pixel_format != "auto",
+        rounding=order.recipe.restore.rounds,
     )  # fmt: skip
     film = open_film(house, film_id)
     plan = plan_here(house, film, order.recipe)
