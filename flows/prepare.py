@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from catalog.agents import record_model_licence
 from catalog.base import JobKind
 from catalog.commits import mark_take_lost
 from catalog.events import EventType, append, restoration_stream
@@ -40,6 +41,7 @@ from restar.progress import track
 from restar.recipe import Recipe
 from restar.spec import Spec, take_key
 from restar.timeline import FrameRange, format_scenes
+from restorers import licence_of
 from tasks.assemble import claim_place, master_path
 from tasks.assumptions import record_assumptions
 from tasks.caption import Teller, Words, is_resized
@@ -103,7 +105,7 @@ def prepare(house: House, path: Path, order: Order, film_id: str | None = None) 
     check_scoring(order.recipe.score)
     film_id = film_id or ingest(
         house, path=path, identifiers=order.identifiers, allow_damaged=order.allow_damaged,
-        rounding=order.recipe.restore.pixel_format != "auto",
+        rounding=order.recipe.restore.rounds,
     )  # fmt: skip
     film = open_film(house, film_id)
     plan = plan_here(house, film, order.recipe)
@@ -146,6 +148,7 @@ def settle_scenes(
         one = settled[scene.number]
         by_teller.setdefault(id(one.teller), (one.teller, {}))[1][scene.number] = one.words
     for teller, words in by_teller.values():
+        _record_licences(session, teller.plan)
         record_words(session, house, restoration, words, teller)
     queued = 0
     for scene in scenes:
@@ -159,6 +162,20 @@ def settle_scenes(
             session, house, restoration, scene, one.plan, one.recipe, priority=priority
         )
     return queued
+
+
+def _record_licences(session: Session, plan: Plan) -> None:
+    for step in plan.steps:
+        found = licence_of(step) if step.model_sha256 else None
+        if found is not None:
+            record_model_licence(
+                session,
+                model_sha256=step.model_sha256,
+                name=found.name,
+                licence=found.licence,
+                commercial_use=found.commercial_use,
+                source=found.source,
+            )
 
 
 def record_words(

@@ -142,10 +142,14 @@ def test_a_night_s_list_goes_through_both_pools(restored: Archive) -> None:
 
 @pytest.mark.kill
 def test_a_film_put_into_a_watched_folder_is_taken(archive: Archive) -> None:
+    """`watch` queues it, `tend` sees that it is ready, `drain` does it: runs of both pools."""
     archive.completed(archive.fire(
         "watch/watch", "ten-minutes", folder=str(archive.incoming), output=str(archive.out),
-        recipe=str(archive.folder / "quick.toml"), settle_seconds=0.5,
+        recipe=str(archive.folder / "quick.toml"), settle_seconds=0.5, agents=0,
     ))  # fmt: skip
+    runs = archive.run("tend/tend"), archive.run("drain/drain")
+    for run in runs:
+        archive.completed(run)
     archive.wait(lambda: archive.stands(archive.incoming / "w.mp4"), "its master")
 
 

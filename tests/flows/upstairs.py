@@ -34,12 +34,13 @@ class Up:
         self.environment = {
             **inherited,
             "RESTAR_HOME": str(self.home),
+            "PWD": str(folder),  # as of a shell that is not in the clone
             "RESTAR_AGENT": "archive",
             "RESTAR_THREADS": "1",
             "PYTHONPATH": str(ROOT),
             **environment,
         }
-        command = ["up", "--port", str(self.port), "--review-port", str(review)]
+        command = ["up", "--port", str(self.port), "--review-port", str(review), "--gpus", "2"]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "cli", *command],
