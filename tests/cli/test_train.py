@@ -41,8 +41,8 @@ def test_held_out_clips_are_measured_in_every_way(config: Path) -> None:
     with (config.parent / "run" / "eval.csv").open(encoding="utf-8") as file:
         rows = {row["way"]: row for row in csv.DictReader(file)}
     assert list(rows) == [
-        "1 step", "4 steps", "4 steps, another seed", "prompt without levels",
-        "without control", "without unet", "without liem", "Lanczos",
+        "1 step", "4 steps", "4 steps, another seed", "prompt without levels", "noise 0 said",
+        "noise 9 said", "without control", "without unet", "without liem", "Lanczos",
     ]  # fmt: skip
     # The exit of fresh weights is zero, so what is measured in one step is the bicubic enlargement.
     assert float(rows["without control"]["moved"]) == 0
