@@ -13,6 +13,7 @@ import torch
 from media.convert import to_rgb
 from media.format import VideoFormat
 from media.synthetic import moving_pictures
+from restar.memory import keep_large
 from restorers.star.weights import tiny_path
 from star.pipeline.chain import Chain, Ways
 from star.pipeline.models import Steps, Tiny
@@ -30,6 +31,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, choices=(1, 2, 4), default=1)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
+    keep_large()
     width, height = (int(side) // 4 for side in given.size.split("x"))
     model = Tiny(load_tiny(tiny_path())[0])
     placement = place(model.parts, torch.device("cpu"), "float32")
