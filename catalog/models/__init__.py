@@ -19,6 +19,7 @@ from catalog.models.films import CaptionRow, FilmRow, MeasureRow, SceneRow, Shot
 from catalog.models.restorations import (
     FLAGGED,
     EventRow,
+    MemoryHintRow,
     RecipeRow,
     RestorationRow,
     RestorationSceneRow,
@@ -53,6 +54,7 @@ __all__ = [
     "MasterState",
     "MasterTakeRow",
     "MeasureRow",
+    "MemoryHintRow",
     "MetricLicenceRow",
     "ModelLicenceRow",
     "NeedRow",

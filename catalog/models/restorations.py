@@ -18,6 +18,7 @@ from catalog.types import BigId, now
 __all__ = [
     "FLAGGED",
     "EventRow",
+    "MemoryHintRow",
     "RecipeRow",
     "RestorationRow",
     "RestorationSceneRow",
@@ -146,3 +147,14 @@ class EventRow(Base):
     software: Mapped[str]
     previous: Mapped[str] = mapped_column(Sha256)
     sha256: Mapped[str] = mapped_column(Sha256, unique=True)
+
+
+class MemoryHintRow(Base):
+    """Answers to `auto` that a recipe was given after frames of a size ("720x576") ran out of memory."""
+
+    __tablename__ = "memory_hint"
+
+    recipe_sha256: Mapped[str] = mapped_column(Sha256, primary_key=True)
+    size: Mapped[str] = mapped_column(primary_key=True)
+    answers: Mapped[Json]
+    noted_at: Mapped[datetime] = mapped_column(default=now())

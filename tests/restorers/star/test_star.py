@@ -17,7 +17,7 @@ from restar.errors import CheckpointError, RecipeError
 from restar.settings import load_settings
 from restar.spec import ResolvedStep
 from restar.timeline import FrameRange
-from restorers import StepContext, needs_of
+from restorers import ModelLicence, StepContext, licence_of, needs_of
 from restorers.contract import RestorerContract
 from restorers.star import Star
 from restorers.star.card import better_resized
@@ -122,6 +122,17 @@ def test_everything_auto_is_answered_and_written(star: Star) -> None:
         assert step.options[name] != "auto", name
     assert len(step.model_sha256) == 64
     assert resolved(star, **step.options) == step
+
+
+def test_the_licence_of_the_weights_is_told(star: Star) -> None:
+    assert licence_of(resolved(star)) == ModelLicence(
+        "star-tiny", "Apache-2.0", True, "ships with restar, docs/star-tiny.md"
+    )
+    trial = licence_of(resolved(star, **QUICK))
+    assert trial is not None
+    assert trial.name == "trial"
+    assert trial.licence
+    assert licence_of(ResolvedStep("identity", 1, {})) is None
 
 
 def test_the_default_is_star_light_where_it_is_installed_whole(
