@@ -22,7 +22,7 @@ from scorers.pair import Pair
 from scorers.reference import against_reference, change_error, detail_spectrum
 from star.tinymodel import TinyStar, load_tiny
 from star.tinyprompt import prompt_for
-from training.held import PARTS, Held, held_clips, restored, without
+from training.held import PARTS, Held, held_clips, restored, said, without
 
 __all__ = ["Row", "evaluated", "measured", "tables", "write_rows"]
 
@@ -53,7 +53,7 @@ def evaluated(weights: Path, folder: Path, *, every: int = 3) -> Iterator[Row]:
     """Yield a row for each clip and way; raise RestarError for weights or clips that can't be read.
 
     One clip in `every` (0 = none) is restored in other ways too: four steps, another seed in four
-    steps, another prompt, and without the ControlNet, the UNet, LIEM.
+    steps, other prompts, and without the ControlNet, the UNet, LIEM.
     """
     model, _ = load_tiny(weights)
     clips = list(held_clips(folder))
@@ -96,6 +96,8 @@ def _ways(model: TinyStar, held: Held, every: bool) -> Iterator[tuple[str, Clip,
         began = time.perf_counter()
         yield way, (made := restored(model, held, steps=4, seed=seed)), _since(began, made)
     yield "prompt without levels", restored(model, held, text=prompt_for(held.scale)), 0
+    for noise in (0, 9):
+        yield f"noise {noise} said", restored(model, held, text=said(held, noise)), 0
     for part in PARTS:
         with without(model, part):
             yield f"without {part}", restored(model, held), 0
@@ -151,8 +153,8 @@ def tables(rows: list[Row]) -> str:
         )
     lines += [
         "",
-        "| way | group | mean PSNR | differs by | spectrum off by |",
-        "| --- | --- | --- | --- | --- |",
+        "| way | group | mean PSNR | differs by | frame differences | spectrum off by |",
+        "| --- | --- | --- | --- | --- | --- |",
     ]
     compared = {(row.group, row.clip) for row in rows if row.way == "4 steps"}
     rows = [row for row in rows if (row.group, row.clip) in compared]
@@ -163,7 +165,7 @@ def tables(rows: list[Row]) -> str:
                 continue
             lines.append(
                 f"| {way} | {group} | {_mean(here, 'psnr'):+.2f} dB | {_mean(here, 'moved'):.2f} codes "
-                f"| {_mean(here, 'spectrum'):.2f} dB |"
+                f"| {100 * _mean(here, 'changes') - 100:+.0f} % | {_mean(here, 'spectrum'):.2f} dB |"
             )
     return "\n".join(lines)
 

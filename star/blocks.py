@@ -25,6 +25,7 @@ __all__ = [
     "CroppedUpsample",
     "SpatialTransformer",
     "TemporalTransformer",
+    "TextPool",
     "downsample",
     "residual_block",
     "temporal_conv",
@@ -129,6 +130,34 @@ class TextAttention:
         answer = F.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask)
         answer = rearrange(answer, "b k (f n) d -> (b f) n (k d)", f=frames // clips)
         return attn.to_out[1](attn.to_out[0](answer))
+
+
+class TextPool(nn.Module):
+    """A text as one vector beside the time, so that every level hears it, the finest too.
+
+    Each head weighs the words by what they are; nothing is compared with the picture, so it costs
+    nothing. The exit begins at zero: a network that is given one gives what it gave before.
+    """
+
+    def __init__(self, text_dim: int, heads: int, out: int) -> None:
+        super().__init__()
+        self.scores = nn.Linear(text_dim, heads)
+        self.values = nn.Linear(text_dim, text_dim)
+        self.inner = nn.Linear(text_dim, 2 * text_dim)
+        self.exit = nn.Linear(2 * text_dim, out)
+        nn.init.zeros_(self.exit.weight)
+        nn.init.zeros_(self.exit.bias)
+
+    def forward(self, text: Tensor) -> Tensor:
+        """Return (b, out) for a text (b, words, text_dim)."""
+        return self.exit(self.hidden(text))
+
+    def hidden(self, text: Tensor) -> Tensor:
+        """Return what the exit reads, (b, 2 text_dim)."""
+        weights = self.scores(text).softmax(1)
+        values = rearrange(self.values(text), "b n (k d) -> b n k d", k=weights.shape[-1])
+        pooled = (values * weights[..., None]).sum(1).flatten(1)
+        return F.silu(self.inner(pooled))
 
 
 def run_block(

@@ -39,6 +39,7 @@ class StarControlNet(ModelMixin, ConfigMixin, Encoder):
         groups: int = 32,
         dropout: float = 0.1,
         liem_position: str = "before_norm",
+        pooled_heads: int = 0,
     ) -> None:
         super().__init__()
         sizes = Sizes.of(self.config)
@@ -64,7 +65,7 @@ class StarControlNet(ModelMixin, ConfigMixin, Encoder):
         """
         check_latent(self.sizes, sample, timestep, encoder_hidden_states)
         added = None if hint is None else self.embed_hint(hint, sample)
-        time = self.embed_time(timestep, sample.shape[2])
+        time = self.embed_time(timestep, sample.shape[2], encoder_hidden_states)
         middle, left = self.encode(sample, time, encoder_hidden_states, added)
         residuals = [
             conv(entry) for conv, entry in zip(self.controlnet_down_blocks, left, strict=True)

@@ -17,6 +17,7 @@ from star.blocks import (
     CroppedUpsample,
     SpatialTransformer,
     TemporalTransformer,
+    TextPool,
     downsample,
     residual_block,
     temporal_conv,
@@ -149,6 +150,7 @@ class Encoder:
     sizes: Sizes
     conv_in: nn.Conv2d
     time_embedding: TimestepEmbedding
+    text_pool: TextPool | None
     transformer_in: TemporalTransformer
     down_blocks: nn.ModuleList
     mid_block: MiddleLevel
@@ -159,16 +161,21 @@ class Encoder:
         self.sizes = sizes
         self.conv_in = nn.Conv2d(sizes.in_channels, base, 3, padding=1)
         self.time_embedding = TimestepEmbedding(base, sizes.time_dim)
+        heads = sizes.pooled_heads
+        self.text_pool = TextPool(sizes.text_dim, heads, sizes.time_dim) if heads else None
         self.transformer_in = TemporalTransformer(
             base, sizes.first_heads, sizes.head_dim, sizes.groups, sizes.liem_position
         )
         self.down_blocks = nn.ModuleList(DownLevel(sizes, i) for i in range(len(sizes.widths)))
         self.mid_block = MiddleLevel(sizes)
 
-    def embed_time(self, t: Tensor, frames: int) -> Tensor:
-        """Return (b*f, time_dim) for times (b,)."""
+    def embed_time(self, t: Tensor, frames: int, text: Tensor) -> Tensor:
+        """Return (b*f, time_dim) for times (b,), with the text (b, words, text_dim) if it is pooled."""
         sinusoid = time_sinusoid(t, self.sizes.base_channels).to(self.conv_in.weight.dtype)
-        return self.time_embedding(sinusoid).repeat_interleave(frames, 0)
+        time: Tensor = self.time_embedding(sinusoid)
+        if self.text_pool is not None:
+            time = time + self.text_pool(text)
+        return time.repeat_interleave(frames, 0)
 
     def encode(
         self, sample: Tensor, time: Tensor, text: Tensor, hint: Tensor | None = None

@@ -10,7 +10,7 @@ from star.liem import POSITIONS, Position
 __all__ = ["Sizes"]
 
 _LARGEST, _MOST_LEVELS, _MOST_LAYERS = 16_384, 8, 16
-_OTHERS = ("multipliers", "attention_levels", "dropout", "liem_position")
+_OTHERS = ("multipliers", "attention_levels", "dropout", "liem_position", "pooled_heads")
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Sizes:
     `base_channels` is the width after the first convolution, `multipliers` the widths of the levels
     in multiples of it, `attention_levels` how many of the finest levels have transformers (the middle
     always has), `first_heads` the heads of the very first temporal transformer. Widths are multiples
-    of `groups`.
+    of `groups`. `pooled_heads` are those by which the text, as one vector, joins the time at every
+    level; 0, as published: it is heard in the transformers alone.
     """
 
     in_channels: int = 4
@@ -36,6 +37,7 @@ class Sizes:
     groups: int = 32
     dropout: float = 0.1
     liem_position: Position = "before_norm"
+    pooled_heads: int = 0
 
     @classmethod
     def of(cls, config: Mapping[str, Any]) -> "Sizes":
@@ -75,6 +77,12 @@ class Sizes:
                 raise _wrong(f"{key} {value!r}", f"a whole number from 1 to {_LARGEST}")
         if type(self.attention_levels) is not int or self.attention_levels < 0:
             raise _wrong(f"attention_levels {self.attention_levels!r}", "0 or more")
+        if type(self.pooled_heads) is not int or not 0 <= self.pooled_heads <= self.text_dim:
+            raise _wrong(f"pooled_heads {self.pooled_heads!r}", "0 to text_dim")
+        if self.pooled_heads and self.text_dim % self.pooled_heads:
+            raise _wrong(
+                f"a text_dim of {self.text_dim} in {self.pooled_heads} pooled_heads", "a divisor"
+            )
         if self.layers_per_level > _MOST_LAYERS:
             raise _wrong(f"layers_per_level {self.layers_per_level}", f"at most {_MOST_LAYERS}")
         if type(self.dropout) not in (int, float) or not 0 <= self.dropout < 1:

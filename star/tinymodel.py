@@ -22,9 +22,12 @@ from star.sizes import Sizes
 from star.tiny import TinyControlNet, TinyNetwork, TinyUNet
 from star.tinytext import encode_with_gradient, tiny_tower
 
-__all__ = ["SCALES", "TINY_SIZES", "TinyStar", "enlarged", "load_tiny", "save_tiny"]
+__all__ = ["SCALES", "START_NOISE", "TINY_SIZES", "TinyStar", "enlarged", "load_tiny", "save_tiny"]
 
 SCALES = (2, 4)
+# Of the noise that a walk of several steps begins with, star-tiny gets this part: all of it would come
+# out as grain (docs/star-tiny.md). One step begins where nothing of the latent is seen, and is the same.
+START_NOISE = 0.1
 TINY_SIZES = Sizes(
     in_channels=48,
     out_channels=48,
@@ -39,6 +42,7 @@ TINY_SIZES = Sizes(
     groups=16,
     dropout=0.0,
     liem_position="after_norm",
+    pooled_heads=4,
 )
 _FORMAT = "star-tiny 1"
 

@@ -5,6 +5,7 @@ it; where nobody says it, the scene is measured, with the same measure that the 
 from. Levels are one digit, so that a person can turn them: more noise said is more noise removed.
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -13,9 +14,10 @@ from torch import Tensor
 
 from restar.errors import UsageError
 
-__all__ = ["Condition", "measure", "prompt_for"]
+__all__ = ["Condition", "level_of", "measure", "noise_of", "prompt_for"]
 
 _BLOCK = 8
+_PER_DOUBLING = 2.6  # levels for each doubling of 1 + noise
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,20 @@ def measure(frames: Tensor) -> Condition:
     means = luma.mean((1, 2, 3))
     jump = float((means[1:] - means[:-1]).abs().mean()) if len(means) > 1 else 0.0
     return Condition(
-        _level(2.6 * float(torch.log2(torch.tensor(1 + noise)))),
+        level_of(noise),
         _level(40 * (ratio - 0.5)),
-        _level(2.6 * float(torch.log2(torch.tensor(1 + jump)))),
+        level_of(jump),
     )
+
+
+def noise_of(level: int) -> float:
+    """Return the deviation, in codes of 8 bits, that a noise level stands for."""
+    return float(2 ** (level / _PER_DOUBLING) - 1)
+
+
+def level_of(noise: float) -> int:
+    """Return the level of a deviation in codes of 8 bits, of noise or of flicker."""
+    return _level(_PER_DOUBLING * math.log2(1 + noise))
 
 
 def _level(value: float) -> int:

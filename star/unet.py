@@ -39,6 +39,7 @@ class StarUNet(ModelMixin, ConfigMixin, Encoder):
         groups: int = 32,
         dropout: float = 0.1,
         liem_position: str = "before_norm",
+        pooled_heads: int = 0,
     ) -> None:
         super().__init__()
         sizes = Sizes.of(self.config)
@@ -66,7 +67,7 @@ class StarUNet(ModelMixin, ConfigMixin, Encoder):
         """
         check_latent(self.sizes, sample, timestep, encoder_hidden_states)
         frames = sample.shape[2]
-        time = self.embed_time(timestep, frames)
+        time = self.embed_time(timestep, frames, encoder_hidden_states)
         hidden, left = self.encode(sample, time, encoder_hidden_states)
         if mid_block_additional_residual is not None:
             hidden = hidden + mid_block_additional_residual

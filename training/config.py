@@ -26,6 +26,11 @@ class ModelConfig(_Section):
     train: Literal["all", "control+liem"] = Field(
         default="all", description="control+liem = ControlNet and every LIEM; the rest is frozen."
     )
+    reading: int = Field(
+        default=0,
+        ge=0,
+        description="Steps in which star-tiny's text tower first learns to read, from texts alone.",
+    )
 
 
 class DataConfig(_Section):
@@ -56,6 +61,12 @@ class DataConfig(_Section):
         default={"archive": 0.45, "star": 0.15, "clean": 0.4},
         description="How often each kind of wear is drawn.",
     )
+    steered_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="Share of texts that say another noise level, with the grain to leave in for it.",
+    )
     workers: int = Field(default=1, ge=0, le=64)
 
 
@@ -68,6 +79,15 @@ class LossConfig(_Section):
     first_only: int = Field(default=300, ge=0, description="Steps at the noisiest time alone.")
     frequency: Literal["none", "radius", "magnitude"] = "radius"
     power: float = Field(default=2.0, gt=0)
+    few_steps: Literal[0, 2, 4] = Field(
+        default=0,
+        description="Below the noisiest time, learn those of so many equal steps alone; 0 = any time.",
+    )
+    steady: float = Field(
+        default=0.0,
+        ge=0,
+        description="Weight of the error of frame differences, at the noisiest time.",
+    )
     relative: bool = Field(
         default=False,
         description="At the noisiest time, count a clip's error as a share of the enlarged input's.",

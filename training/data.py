@@ -7,7 +7,7 @@ that a sample uses are decoded.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,19 +21,19 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from restar.errors import MediaError, UsageError
 from star.tinymodel import enlarged
-from star.tinyprompt import measure, prompt_for
+from star.tinyprompt import Condition, measure, prompt_for
 from star.tokens import tokenize
 from training.config import DataConfig
 from training.motion import camera_clip, textured_place
 from training.pairs import Pair, find_pairs, frames_of, length_of, listed_pairs
-from training.wear import draw_wear, worn_pair
+from training.reading import after_other_words
+from training.steering import said_noise, share_left
+from training.wear import Wear, draw_wear, grain_in, worn_pair
 
 __all__ = ["Batch", "Samples", "find_photos", "loader", "stacked"]
 
 _PHOTOS = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff"}
 _NO_LEVELS = 0.1  # share of texts without levels, so that the model copes with a text of a person
-_OTHER_WORDS = 0.3  # share of texts before which other words stand, as a scene's caption does
-_CAPTIONS = (1000, 40_000)  # token ids of common words, almost none of which star-tiny tells apart
 _ALIGN = 8  # a place in the wanted picture that is a whole pixel of every input and latent
 _LARGEST_SIDE = 2400
 
@@ -45,6 +45,23 @@ class Batch:
     wanted: Tensor
     large: Tensor
     ids: Tensor
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A clip (f, h, w, 3) and its smaller twin, RGB uint8; where it was worn here: of what, and how."""
+
+    wanted: NDArray[np.uint8]
+    given: NDArray[np.uint8]
+    scale: int
+    clip: NDArray[np.uint8] | None = None
+    wear: Wear | None = None
+
+    def grain(self) -> NDArray[np.float32] | None:
+        """Return the twin's grain, -1..1; None where it has none that is known."""
+        if self.clip is None or self.wear is None or not self.wear.what.wear.grain:
+            return None
+        return grain_in(self.clip, self.wear)
 
 
 class Samples(Dataset[tuple[Tensor, Tensor, Tensor]]):
@@ -73,14 +90,24 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor]]):
         if self._from_photo(random):
             photo = _photo(self.photos[int(random.integers(len(self.photos)))])
             clip = camera_clip(photo, self.data.frames, self._around, random)
-            wanted, given = self._worn(clip, scale, random)
+            pair = self._worn(clip, scale, random)
         else:
-            pair = self.pairs[int(random.integers(len(self.pairs)))]
-            wanted, given, scale = self._read(pair, scale, random)
-            told = pair.text
-        text = told if told is not None else _text(_tensor(given), scale, random)
-        wanted, given = _cut(wanted, given, scale, (self.data.height, self.data.width), random)
-        return _tensor(wanted), enlarged(_tensor(given), scale), _ids(text, random)
+            listed = self.pairs[int(random.integers(len(self.pairs)))]
+            pair, told = self._read(listed, scale, random), listed.text
+        scale, left = pair.scale, None
+        if told is None:
+            found = measure(_tensor(pair.given))
+            told = prompt_for(scale, None if random.random() < _NO_LEVELS else found)
+            steering = np.random.default_rng([self.seed, number, 3])
+            if steering.random() < self.data.steered_share:
+                told, left = _steered(found, pair, steering)
+        cut = _Cut.drawn(pair.wanted.shape, (self.data.height, self.data.width), random)
+        wanted = _tensor(cut.of(pair.wanted, 1))
+        if left is not None:
+            grain = torch.from_numpy(np.ascontiguousarray(cut.of(left, scale))).permute(0, 3, 1, 2)
+            wanted = (wanted + enlarged(2 * grain, scale)).clamp(-1, 1)
+        ids = after_other_words(torch.tensor(tokenize(told).ids), random)
+        return wanted, enlarged(_tensor(cut.of(pair.given, scale)), scale), ids
 
     @property
     def _around(self) -> tuple[int, int]:
@@ -95,17 +122,14 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor]]):
             share = len(self.pairs) / (len(self.photos) + len(self.pairs))
         return bool(random.random() >= share)
 
-    def _worn(
-        self, clip: NDArray[np.uint8], scale: int, random: np.random.Generator
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def _worn(self, clip: NDArray[np.uint8], scale: int, random: np.random.Generator) -> _Pair:
         kinds, shares = zip(*self.data.wear.items(), strict=True)
         kind = str(random.choice(kinds, p=np.array(shares) / sum(shares)))
-        return worn_pair(clip, draw_wear(kind, scale, int(random.integers(2**31))))
+        wear = draw_wear(kind, scale, int(random.integers(2**31)))
+        return _Pair(*worn_pair(clip, wear), scale, clip, wear)
 
-    def _read(
-        self, pair: Pair, scale: int, random: np.random.Generator
-    ) -> tuple[NDArray[np.uint8], NDArray[np.uint8], int]:
-        """Return a pair's crops and its scale: that of its files where there are two."""
+    def _read(self, pair: Pair, scale: int, random: np.random.Generator) -> _Pair:
+        """Return a pair's crops; the scale is that of its files where there are two."""
         length = length_of(pair.gt)
         first = int(random.integers(max(1, length - self.data.frames + 1)))
         whole = frames_of(pair.gt, first, self.data.frames)
@@ -117,14 +141,13 @@ class Samples(Dataset[tuple[Tensor, Tensor, Tensor]]):
         top, left = (n // _ALIGN * _ALIGN for n in textured_place(whole[0], size, random))
         clip = whole[:, top : top + size[0], left : left + size[1]]
         if pair.lq is None:
-            wanted, given = self._worn(clip, scale, random)
-            return wanted, given, scale
+            return self._worn(clip, scale, random)
         worn = frames_of(pair.lq, first, self.data.frames)
         scale = whole.shape[1] // worn.shape[1]
         rows, columns = (
             slice(at // scale, (at + n) // scale) for at, n in zip((top, left), size, strict=True)
         )
-        return clip, worn[:, rows, columns], scale
+        return _Pair(clip, worn[:, rows, columns], scale)
 
 
 class _From(Sampler[int]):
@@ -179,41 +202,42 @@ def find_photos(folders: Sequence[Path], held_out: Sequence[str]) -> list[Path]:
     return found
 
 
-def _text(worn: Tensor, scale: int, random: np.random.Generator) -> str:
-    return prompt_for(scale, None if random.random() < _NO_LEVELS else measure(worn))
+def _steered(
+    found: Condition, pair: _Pair, random: np.random.Generator
+) -> tuple[str, NDArray[np.float32] | None]:
+    """Return a text with another noise level than was found, and the grain that is to stay, or None."""
+    grain = pair.grain()
+    said = said_noise(found.noise, grain is not None, random)
+    share = share_left(said, found.noise)
+    text = prompt_for(pair.scale, replace(found, noise=said))
+    return text, None if grain is None or share == 0 else np.float32(share) * grain
 
 
-def _cut(
-    wanted: NDArray[np.uint8],
-    given: NDArray[np.uint8],
-    scale: int,
-    size: tuple[int, int],
-    random: np.random.Generator,
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return a place of `size` of a wanted clip and the same of its smaller twin, as turned by chance."""
-    top, left = (
-        int(random.integers((whole - n) // _ALIGN + 1)) * _ALIGN
-        for whole, n in zip(wanted.shape[1:3], size, strict=True)
-    )
-    clips = []
-    for clip, by in ((wanted, 1), (given, scale)):
-        rows, columns = (
-            slice(at // by, (at + n) // by) for at, n in zip((top, left), size, strict=True)
+@dataclass(frozen=True)
+class _Cut:
+    """A place of a wanted clip, which is one of its smaller twin too, turned by chance."""
+
+    place: tuple[int, int]
+    size: tuple[int, int]
+    turned: tuple[int, ...]
+
+    @classmethod
+    def drawn(
+        cls, shape: Sequence[int], size: tuple[int, int], random: np.random.Generator
+    ) -> "_Cut":
+        top, left = (
+            int(random.integers((whole - n) // _ALIGN + 1)) * _ALIGN
+            for whole, n in zip(shape[1:3], size, strict=True)
         )
-        clips.append(clip[:, rows, columns])
-    for axis in (0, 2):
-        if random.random() < 0.5:
-            clips = [np.flip(clip, axis) for clip in clips]
-    return clips[0], clips[1]
+        turned = tuple(axis for axis in (0, 2) if random.random() < 0.5)
+        return cls((top, left), size, turned)
 
-
-def _ids(text: str, random: np.random.Generator) -> Tensor:
-    """Return the token ids of a text, sometimes with other words before it, as people's captions are."""
-    ids = torch.tensor(tokenize(text).ids)
-    if random.random() >= _OTHER_WORDS:
-        return ids
-    words = torch.from_numpy(random.integers(*_CAPTIONS, int(random.integers(1, 20))))
-    return torch.cat([ids[:1], words, ids[1:]])[: len(ids)]
+    def of(self, clip: NDArray[Any], by: int) -> NDArray[Any]:
+        """Return the place of a clip (f, h, w, 3) that is smaller than the wanted one by `by`."""
+        rows, columns = (
+            slice(at // by, (at + n) // by) for at, n in zip(self.place, self.size, strict=True)
+        )
+        return np.flip(clip[:, rows, columns], self.turned)
 
 
 def _tensor(clip: NDArray[np.uint8]) -> Tensor:

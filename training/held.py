@@ -6,7 +6,7 @@ that restores as well without its ControlNet, its UNet or LIEM is no STAR.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -21,11 +21,11 @@ from star.noise import FrameNoise
 from star.sampling import ddim
 from star.schedule import few_step_plan
 from star.text import encode_prompts
-from star.tinymodel import TinyStar, enlarged
+from star.tinymodel import START_NOISE, TinyStar, enlarged
 from star.tinyprompt import measure, prompt_for
 from training.pairs import Pair, find_pairs, frames_of, length_of
 
-__all__ = ["PARTS", "Held", "Part", "held_clips", "restored", "without"]
+__all__ = ["PARTS", "Held", "Part", "held_clips", "restored", "said", "without"]
 
 Part = Literal["control", "unet", "liem"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -69,6 +69,12 @@ def held_clips(folder: Path) -> Iterator[Held]:
         yield Held(name, pair.gt.stem, frames_of(pair.gt, 0, count), frames_of(pair.lq, 0, count))
 
 
+def said(held: Held, noise: int) -> str:
+    """Return the text of a clip as it was measured, but with this noise level (0 to 9)."""
+    frames = torch.from_numpy(held.given).permute(0, 3, 1, 2).float() / 127.5 - 1
+    return prompt_for(held.scale, replace(measure(frames), noise=noise))
+
+
 @torch.no_grad()
 def restored(
     model: TinyStar, held: Held, *, steps: int = 1, seed: int = 0, text: str | None = None
@@ -92,7 +98,7 @@ def restored(
         return model.schedule.clean(x, times, v)
 
     shape = (hint.shape[1], *hint.shape[-2:])
-    start = FrameNoise(seed).clip(0, len(frames), "start", 0, shape)
+    start = START_NOISE * FrameNoise(seed).clip(0, len(frames), "start", 0, shape)
     latent = ddim(denoise, start, few_step_plan(model.schedule, steps), model.schedule)
     made = (padded + model.residual(latent))[0, :, :, :height, :width]
     eight = ((made.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)

@@ -6,6 +6,7 @@ the UNet, the VAE and the text tower are frozen: in eval mode (the release leave
 frozen network) and without gradients of their own.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -21,11 +22,11 @@ from star.denoiser import Network
 from star.patchcodec import PatchCodec
 from star.schedule import Schedule
 from star.text import encode_ids, text_config
-from star.tinymodel import TinyStar, load_tiny
+from star.tinymodel import TINY_SIZES, TinyStar, load_tiny
 from star.tokens import END
 from training.config import ModelConfig
 
-__all__ = ["Kit", "PublishedKit", "TinyKit", "make_kit"]
+__all__ = ["Kit", "PublishedKit", "TinyKit", "make_kit", "with_pools"]
 
 
 class Kit(Protocol):
@@ -126,11 +127,24 @@ def make_kit(config: ModelConfig, scales: dict[str, list[float]] | None = None) 
         if config.train != "all":
             raise UsageError('star-tiny is trained as a whole: write train = "all"')
         if config.weights is not None:
-            return TinyKit(load_tiny(config.weights)[0].train())
+            return TinyKit(with_pools(load_tiny(config.weights)[0]).train())
         return TinyKit(TinyStar(codec=PatchCodec(**(scales or {}))).train())
+    if config.reading:
+        raise UsageError("model.reading is star-tiny's; a published text tower can read")
     kit = _published(config)
     open_for_training(kit, config.train)
     return kit
+
+
+def with_pools(model: TinyStar) -> TinyStar:
+    """Return the model; one that hears its text in the middle alone gets pools and gives what it gave."""
+    if model.sizes.pooled_heads:
+        return model
+    sizes = replace(model.sizes, pooled_heads=TINY_SIZES.pooled_heads)
+    grown = TinyStar(sizes, model.codec)
+    fresh = {k: w for k, w in grown.state_dict().items() if ".text_pool." in k}
+    grown.load_state_dict(model.state_dict() | fresh, strict=True)
+    return grown
 
 
 def open_for_training(kit: PublishedKit, train: str) -> None:

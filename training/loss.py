@@ -61,8 +61,9 @@ def star_losses(
     for index in range(len(t)):
         one = slice(index, index + 1)
         if int(t[index]) == last:
-            off = decode(clean[one]) - decode(x0[one])
-            of_velocity.append(_absolute(off) / _share(decode(x0[one]), settings))
+            residual = decode(x0[one])
+            off = decode(clean[one]) - residual
+            of_velocity.append(_first_loss(off, residual, settings))
             of_frequency.append(velocity.new_zeros(()))
             continue
         off = decode(velocity[one]) - decode(wanted[one])
@@ -71,6 +72,19 @@ def star_losses(
             frequency_loss(decode(clean[one]), decode(x0[one]), t[one], last, settings)
         )
     return Losses(torch.stack(of_velocity), torch.stack(of_frequency))
+
+
+def _first_loss(off: Tensor, residual: Tensor, settings: LossConfig) -> Tensor:
+    """Return the loss at the noisiest time for one clip's errors (1, c, f, h, w), a number.
+
+    `steady` counts the errors of frame differences beside it: errors that come and go are seen more than
+    those that stay, and a mean of errors does not tell them apart.
+    """
+    loss = _absolute(off) / _share(residual, settings)
+    if settings.steady and off.shape[2] > 1:
+        jumps = _absolute(off.diff(dim=2)) / _share(residual.diff(dim=2), settings)
+        loss = loss + settings.steady * jumps
+    return loss
 
 
 def _absolute(off: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from training.config import TrainConfig
 from training.data import Batch, Samples, loader, stacked
 from training.kits import Kit, TinyKit, make_kit
 from training.pictures import draw_curves, strip, write_strip
+from training.reading import teach_reading
 from training.trainer import Report, Trainer, append_curve
 
 __all__ = ["CHECKPOINT", "WEIGHTS", "codec_scales", "export", "run_training"]
@@ -29,6 +30,11 @@ def run_training(config: TrainConfig, *, resume: bool = False, until: int | None
     """Train, and return the file of the averaged weights; raise RestarError where it can't go on."""
     config.folder.mkdir(parents=True, exist_ok=True)
     kit = make_kit(config.model, _scales(config))
+    if config.model.reading and not resume and isinstance(kit, TinyKit):
+        left = teach_reading(kit.tiny, config.model.reading, config.run.seed)
+        _logger.info(
+            "reading: what the levels are is told up to %.1f %% of their variance", 100 * left
+        )
     trainer = Trainer(config, kit)
     if resume:
         trainer.resume(config.folder / CHECKPOINT)

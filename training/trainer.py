@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from restar.errors import CheckpointError, RestarError, UsageError
 from restar.hashing import sha256_of
 from star.controlnet import StarControlNet
+from star.schedule import few_step_plan
 from star.unet import StarUNet
 from training.config import LossConfig, TrainConfig
 from training.data import Batch, Samples, loader
@@ -151,7 +152,11 @@ class Trainer:
         key = [run.seed, self.step, micro, self.accelerator.process_index]
         random = np.random.default_rng(key)
         last = len(self.kit.schedule.sigmas) - 1
-        times = random.integers(1, last, run.batch)
+        if settings.few_steps:
+            taken = few_step_plan(self.kit.schedule, settings.few_steps).model_times[1:]
+            times = random.choice(taken.numpy(), run.batch)
+        else:
+            times = random.integers(1, last, run.batch)
         if self.step < settings.first_only:
             times[:] = last
         times[random.random(run.batch) < settings.first_share] = last

@@ -19,7 +19,7 @@ from media.degrade import CopyPass, Degradation, PrintWear, degrade_clip, preset
 from media.format import ColourTags, VideoFormat
 from restar.errors import UsageError
 
-__all__ = ["KINDS", "Kind", "Wear", "compressed", "draw_wear", "worn_pair"]
+__all__ = ["KINDS", "Kind", "Wear", "compressed", "draw_wear", "grain_in", "worn_pair"]
 
 Clip = NDArray[np.float32]
 Kind = Literal["archive", "star", "clean"]
@@ -85,18 +85,18 @@ def worn_pair(
     if kept.weave or kept.fade:
         only = PrintWear(weave=kept.weave * wear.before, fade=kept.fade)
         wanted = degrade_clip(truth, Degradation(only), wear.seed, first)
-    height, width = clip.shape[1] // wear.before, clip.shape[2] // wear.before
-    small = (
-        truth
-        if wear.before == 1
-        else np.stack(
-            [cv2.resize(f, (width, height), interpolation=cv2.INTER_AREA) for f in truth]
-        ).astype(np.float32)
-    )
-    given = degrade_clip(small, wear.what, wear.seed, first)
+    given = degrade_clip(_smaller(truth, wear.before), wear.what, wear.seed, first)
     if wear.what.crf:
         given = compressed(given, wear.what.crf)
     return _eight(wanted), _eight(given)
+
+
+def grain_in(clip: NDArray[np.uint8], wear: Wear, first: int = 0) -> Clip:
+    """Return the grain alone of a clip's worn twin, as large as that, RGB in -1..1, before any coding."""
+    small = _smaller(clip.astype(np.float32) / np.float32(255), wear.before)
+    smooth = replace(wear.what, wear=replace(wear.what.wear, grain=0.0))
+    both = (degrade_clip(small, what, wear.seed, first) for what in (wear.what, smooth))
+    return next(both) - next(both)
 
 
 def compressed(clip: Clip, crf: int) -> Clip:
@@ -122,6 +122,14 @@ def compressed(clip: Clip, crf: int) -> Clip:
     with av.open(file, "r") as coded:
         made = [to_rgb(frame) for frame in coded.decode(video=0)]
     return np.clip(np.stack(made), 0, 1).astype(np.float32)
+
+
+def _smaller(clip: Clip, by: int) -> Clip:
+    if by == 1:
+        return clip
+    size = (clip.shape[2] // by, clip.shape[1] // by)
+    small = [cv2.resize(frame, size, interpolation=cv2.INTER_AREA) for frame in clip]
+    return np.stack(small).astype(np.float32)
 
 
 def _eight(clip: Clip) -> NDArray[np.uint8]:

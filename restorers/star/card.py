@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["better_resized", "measured_levels", "tiny_template"]
+__all__ = ["better_resized", "measured_levels", "tiny_template", "with_strength"]
 
 _LEVELS = re.compile(r"film enlarged x(\d+), noise (\d), sharpness (\d), flicker (\d)")
 _LEAST_SIDE = 10
@@ -30,6 +30,21 @@ def measured_levels(pictures: Sequence[NDArray[np.float32]]) -> str | None:
 
     frames = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2) * 2 - 1
     return prompt_for(2, measure(frames)).partition(", ")[2]
+
+
+def with_strength(prompt: str, strength: float) -> str:
+    """Return a prompt that says less noise, so that about this share (0..1) of the grain is taken.
+
+    Levels are whole numbers, so the share is met as nearly as they allow. A prompt that says no noise
+    level, and any at strength 1, stays as it is.
+    """
+    found = _LEVELS.search(prompt)
+    if found is None or strength == 1:
+        return prompt
+    from star.tinyprompt import level_of, noise_of
+
+    said = level_of(strength * noise_of(int(found[2])))
+    return prompt[: found.start(2)] + str(said) + prompt[found.end(2) :]
 
 
 def better_resized(scale: int, prompt: str) -> str:

@@ -118,6 +118,13 @@ class Options(BaseModel):
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default=AUTO, description="Numbers of the network; auto = bfloat16 on a GPU, else float32."
     )
+    strength: float = Field(
+        default=1.0,
+        ge=0,
+        le=1,
+        description="Share of the grain that star-tiny takes; under 1 it is told less noise than "
+        "there is. Other models have no such thing.",
+    )
     clean: Literal["resize", "restore"] = Field(
         default="resize",
         description="star-tiny loses against a plain resize on clean film: such scenes get the "

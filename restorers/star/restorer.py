@@ -24,7 +24,7 @@ from restar.spec import ResolvedStep
 from restar.timeline import FrameRange
 from restorers import ModelLicence, StepContext
 from restorers.resize import Resize
-from restorers.star.card import better_resized, tiny_template
+from restorers.star.card import better_resized, tiny_template, with_strength
 from restorers.star.options import Options, checked
 from restorers.star.settle import settled
 from restorers.star.weights import Chosen, chosen_weights
@@ -183,7 +183,8 @@ class Star:
             return _tensor(to_rgb(frame, context.source.colour))
 
         given = ((frame, seen(frame) * 2 - 1) for frame in _of_one_size(frames, context))
-        made = chain.run(given, context.prompt, context.negative)
+        prompt = with_strength(context.prompt, options.strength)
+        made = chain.run(given, prompt, context.negative)
         bright = ((frame, (picture * 0.5 + 0.5).clamp(0, 1)) for frame, picture in made)
         try:
             for frame, picture in corrected(options.colour, bright, seen):

@@ -36,6 +36,11 @@ def settled(options: Options, weights: Chosen, source: VideoFormat) -> Options:
     )
     if weights.is_tiny:
         _check_tiny(chosen)
+    elif options.strength != 1:
+        raise RecipeError(
+            f"step star: strength is what star-tiny is told, and '{weights.name}' is not told it; leave "
+            "it out, or choose model star-tiny"
+        )
     chosen = _within_memory(options, chosen, weights, source, memory_limit(settings))
     shared = {
         name: min(int(getattr(chosen, name)), int(getattr(chosen, size)) // 2)

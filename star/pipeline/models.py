@@ -19,7 +19,7 @@ from star.pipeline.cover import cover
 from star.sampling import Ddim, DpmSolver, Sampler
 from star.schedule import Schedule, few_step_plan, make_plan
 from star.text import encode_prompts
-from star.tinymodel import TinyStar, enlarged
+from star.tinymodel import START_NOISE, TinyStar, enlarged
 from star.vae import encode
 
 __all__ = ["ENCODINGS", "Encoding", "Model", "Published", "Steps", "Tiny"]
@@ -167,7 +167,7 @@ class Tiny:
         return self.model.hint(frames[None])[0].transpose(0, 1)
 
     def begin(self, hint: Tensor, noise: Tensor, steps: Steps) -> Tensor:
-        return noise
+        return START_NOISE * noise
 
     def decode(self, clean: Tensor, hint: Tensor) -> Tensor:
         """The codec is linear: residual and enlarged picture are added as latents, decoded once."""

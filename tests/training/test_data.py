@@ -1,5 +1,6 @@
 """Samples depend on their number alone; pairs are matched by name, and mismatches are refused."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -8,13 +9,14 @@ import pytest
 import torch
 
 from benchmarks.star_tiny_data import write_clip
-from media.degrade import Degradation
+from media.degrade import Degradation, PrintWear
 from restar.errors import UsageError
 from star.tinyprompt import measure
 from training.config import DataConfig
 from training.data import Samples, find_pairs, find_photos, loader
 from training.motion import camera_clip
-from training.wear import KINDS, Wear, compressed, draw_wear, worn_pair
+from training.steering import said_noise, share_left
+from training.wear import KINDS, Wear, compressed, draw_wear, grain_in, worn_pair
 
 
 def data_of(photos: Path, **more: object) -> DataConfig:
@@ -219,3 +221,43 @@ def test_the_same_clip_is_worn_the_same_each_time() -> None:
     clip = camera_clip(soft, 7, (72, 96), np.random.default_rng(1))
     made = {compressed(clip.astype(np.float32) / 255, 21).tobytes() for _ in range(12)}
     assert len(made) == 1
+
+
+def test_a_text_that_says_less_noise_keeps_its_share_of_the_grain(photos: Path) -> None:
+    """The picture to reach is the truth and grain; where more is said, the truth alone."""
+    told = {"wear": {"archive": 1.0}, "frames": 2, "height": 96, "width": 96}
+    plain = Samples(data_of(photos, **told), seed=5, count=12)
+    other = Samples(data_of(photos, **told, steered_share=1.0), seed=5, count=12)
+    kept = []
+    for number in range(12):
+        (truth, large, words), (wanted, same, said) = plain[number], other[number]
+        assert torch.equal(large, same)
+        assert not torch.equal(words, said)
+        left, noise = wanted - truth, large - truth
+        if bool(left.any()):
+            kept.append(float(torch.corrcoef(torch.stack([left.flatten(), noise.flatten()]))[0, 1]))
+    assert 2 <= len(kept) < 12
+    assert min(kept) > 0.03  # by chance 0.004: 55 000 numbers
+
+
+def test_grain_alone_is_what_the_grain_adds() -> None:
+    clip = np.full((2, 64, 64, 3), 120, np.uint8)
+    wear = Wear(Degradation(PrintWear(grain=0.05), downscale=2), seed=3)
+    _, given = worn_pair(clip, wear)
+    grain = grain_in(clip, wear)
+    assert grain.shape == (2, 32, 32, 3)
+    assert np.abs(grain * 255 - (given.astype(np.float32) - 120)).max() < 1.01
+    assert grain.std() > 0.005
+
+
+def test_levels_that_are_said() -> None:
+    random = np.random.default_rng(0)
+    drawn = [said_noise(5, True, random) for _ in range(300)]
+    assert set(drawn) == {0, 1, 2, 3, 6, 7, 8, 9}
+    assert 0.6 < np.mean(np.array(drawn) < 5) < 0.8
+    assert min(said_noise(5, False, random) for _ in range(50)) == 6
+    assert said_noise(9, False, random) == 9
+    shares = [share_left(said, 5) for said in range(8)]
+    assert shares[0] == 1
+    assert shares[5:] == [0, 0, 0]
+    assert all(one > other for one, other in pairwise(shares[:6]))

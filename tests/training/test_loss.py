@@ -112,3 +112,26 @@ def test_a_clip_with_nothing_to_mend_has_no_boundless_weight() -> None:
     settings = LossConfig(relative=True)
     made = star_losses(schedule, v, noise, x0, noise, last, settings, lambda z: z).velocity
     assert float(made) == pytest.approx(1, rel=0.02)
+
+
+def test_the_error_of_frame_differences_has_a_gradient_and_a_single_frame_has_none() -> None:
+    """An error that is the same in each frame counts as before; one that comes and goes counts more."""
+    schedule, last = Schedule.published(), torch.tensor([999])
+    random = torch.Generator().manual_seed(0)
+
+    def loss(off: torch.Tensor, steady: float) -> torch.Tensor:
+        x0 = torch.ones_like(off)
+        v = schedule.velocity(x0 + off, last, x0)
+        settings = LossConfig(steady=steady)
+        return star_losses(schedule, v, x0, x0, x0, last, settings, lambda z: z).velocity.sum()
+
+    shape = (1, 3, 4, 8, 8)
+    still = torch.randn(1, 3, 1, 8, 8, generator=random).expand(shape)
+    coming = torch.randn(shape, generator=random).requires_grad_()
+    assert float(loss(still, 1.0)) == pytest.approx(float(loss(still, 0.0)), abs=0.0101)
+    more = loss(coming, 1.0) - loss(coming, 0.0)
+    assert more.item() > 1
+    (slope,) = torch.autograd.grad(more, coming)
+    assert float(slope.abs().max()) > 1e-4
+    one = coming.detach()[:, :, :1]
+    assert float(loss(one, 1.0)) == float(loss(one, 0.0))

@@ -1,5 +1,6 @@
 """A run goes on exactly, learns what the recipe says alone, and refuses what is not its own."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -7,10 +8,11 @@ import pytest
 import torch
 
 from restar.errors import CheckpointError, UsageError
-from star.tinymodel import TinyStar, load_tiny
+from star.tinymodel import TINY_SIZES, TinyStar, load_tiny, save_tiny
 from training.config import ModelConfig, TrainConfig, load_config
 from training.kits import PublishedKit, TinyKit, make_kit
 from training.pictures import smoothed
+from training.reading import teach_reading
 from training.run import CHECKPOINT, run_training
 from training.trainer import Report, Trainer
 
@@ -182,6 +184,48 @@ def test_star_tiny_is_trained_as_a_whole() -> None:
     kit = make_kit(ModelConfig(kind="star-tiny"))
     assert isinstance(kit, TinyKit)
     assert all(weight.requires_grad for weight in kit.model.parameters())
+
+
+def test_times_below_the_noisiest_are_those_of_few_steps(config: TrainConfig) -> None:
+    loss = config.loss.model_copy(update={"first_only": 0, "first_share": 0.4, "few_steps": 4})
+    run = config.run.model_copy(update={"batch": 200})
+    times, _ = fresh(config.model_copy(update={"loss": loss, "run": run})).drawn(0)
+    assert set(times.tolist()) == {999, 749, 499, 249}
+    assert int((times == 999).sum()) in range(50, 110)
+
+
+def test_weights_without_pools_are_given_them_and_restore_as_before(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    old = TinyStar(replace(TINY_SIZES, pooled_heads=0))
+    torch.nn.init.normal_(old.network.unet.conv_out.weight, std=0.02)
+    save_tiny(old, tmp_path / "old.safetensors", {}, torch.float32)
+    kit = make_kit(ModelConfig(kind="star-tiny", weights=tmp_path / "old.safetensors"))
+    assert isinstance(kit, TinyKit)
+    assert kit.tiny.sizes == TINY_SIZES
+    hint, t, text = torch.randn(1, 48, 2, 14, 16), torch.tensor([999]), torch.randn(1, 77, 64)
+    with torch.no_grad():
+        before = old.network(hint, t, text, hint)
+        assert torch.equal(kit.tiny.network(hint, t, text, hint), before)
+        exit_of = kit.tiny.network.unet.text_pool.exit  # type: ignore[union-attr]
+        torch.nn.init.normal_(exit_of.weight, std=0.1)
+        assert not torch.equal(kit.tiny.network(hint, t, text, hint), before)
+
+
+def test_the_tower_learns_to_read_levels_and_the_picture_stays_as_it_was() -> None:
+    torch.manual_seed(0)
+    model = TinyStar()
+    exits = [w for n, w in model.named_parameters() if ".text_pool.exit." in n]
+    early = teach_reading(model, 2)
+    late = teach_reading(model, 120)
+    assert early > 0.95
+    assert late < 0.9 * early
+    assert len(exits) == 4
+    assert not any(bool(w.any()) for w in exits)
+
+
+def test_reading_belongs_to_star_tiny() -> None:
+    with pytest.raises(UsageError, match=r"model\.reading is star-tiny's"):
+        make_kit(ModelConfig(kind="star", config="tiny", reading=3))
 
 
 def test_configurations_that_ship_are_valid() -> None:

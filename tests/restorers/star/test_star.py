@@ -20,7 +20,7 @@ from restar.timeline import FrameRange
 from restorers import ModelLicence, StepContext, licence_of, needs_of
 from restorers.contract import RestorerContract
 from restorers.star import Star
-from restorers.star.card import better_resized
+from restorers.star.card import better_resized, with_strength
 from restorers.star.settle import predicted
 from restorers.star.weights import chosen_weights
 from star.install import init_weights
@@ -271,6 +271,17 @@ def test_clean_film_at_x2_gets_a_resize_unless_told(star: Star) -> None:
     assert star.instead(resolved(star, scale=4), clean.replace("x2", "x4")) is None
     assert star.instead(resolved(star, **QUICK), clean) is None
     assert better_resized(2, "a person's own words") == ""
+
+
+def test_strength_says_less_noise(star: Star) -> None:
+    told = "a horse. film enlarged x4, noise 5, sharpness 6, flicker 5"
+    assert with_strength(told, 1) == told
+    assert with_strength(told, 0) == told.replace("noise 5", "noise 0")
+    assert with_strength(told, 0.5) == told.replace("noise 5", "noise 3")
+    assert with_strength("a person's own words", 0.5) == "a person's own words"
+    assert resolved(star, strength=0.5).options["strength"] == 0.5
+    with pytest.raises(RecipeError, match="'trial' is not told it"):
+        resolved(star, **QUICK, strength=0.5)
 
 
 def test_monochrome_in_colour_planes_stays_neutral(star: Star) -> None:
