@@ -21,7 +21,8 @@ from sqlalchemy import delete
 
 from catalog import open_catalog
 from catalog.agents import register_agent
-from catalog.jobs import PHASES, claim, finish
+from catalog.claims import claim
+from catalog.jobs import PHASES, finish
 from catalog.models import JobKind, JobRow
 
 SPAWN = multiprocessing.get_context("spawn")

@@ -34,7 +34,8 @@ from sqlalchemy import func, select, text
 import restorers
 from catalog import Catalog, open_catalog
 from catalog.agents import count_work, register_agent
-from catalog.jobs import PHASES, NewJob, Offer, claim, enqueue, finish, renew
+from catalog.claims import Offer, claim
+from catalog.jobs import PHASES, NewJob, enqueue, finish, renew
 from catalog.models import JobKind, JobRow, NeedRow, TakeRow
 from catalog.shots import save_shot_list
 from catalog.types import db_time

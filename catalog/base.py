@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import JSON, Enum, MetaData, Text
+from sqlalchemy import JSON, Enum, MetaData, String, Text, text
 from sqlalchemy.orm import DeclarativeBase
 
 from catalog.types import UtcTime
@@ -22,11 +22,14 @@ __all__ = [
     "MasterState",
     "RestorationState",
     "ReviewDecision",
+    "Sha256",
     "TakeState",
     "enum_of",
+    "only",
 ]
 
 Json = dict[str, Any]
+Sha256 = String(64)
 
 
 class JobKind(StrEnum):
@@ -112,3 +115,8 @@ def enum_of(kind: type[StrEnum], name: str) -> Enum:
         length=16,
         values_callable=lambda members: [member.value for member in members],
     )
+
+
+def only(where: str) -> dict[str, Any]:
+    """Return the options of an index that holds some rows only, on either database."""
+    return {"sqlite_where": text(where), "postgresql_where": text(where)}

@@ -9,9 +9,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from catalog.base import JobKind, RestorationState, ReviewDecision
-from catalog.events import EventType, append, restoration_stream
 from catalog.jobs import close_queued
-from catalog.masters import current_master
 from catalog.models import (
     RestorationRow,
     ReviewRow,
@@ -21,7 +19,7 @@ from catalog.models import (
 )
 from catalog.redo import Wish, redo
 from catalog.restorations import lock_restoration, restoration_scene
-from catalog.reviews import accept_take
+from catalog.reviews import accept_take, record_review
 from restar.errors import OutdatedError, UsageError
 from restar.hashing import sha256_of
 
@@ -75,7 +73,6 @@ def accept(
     accept_take(
         session, restoration, number, take, reviewer=reviewer, reason=reason[:LONGEST_REASON]
     )
-    _settle_master(session, restoration)
 
 
 def reject(
@@ -97,12 +94,6 @@ def reject(
         raise UsageError("a rejection needs a reason: others will want to know why")
     restoration = check_seen(session, restoration_id, number, seen)
     take = _take_of(session, restoration, number, take_id)
-    session.add(
-        ReviewRow(
-            restoration_id=restoration_id, scene_number=number, take_id=take.id,
-            decision=ReviewDecision.REJECT, reason=reason[:LONGEST_REASON], reviewer=reviewer,
-        )
-    )  # fmt: skip
     gone = session.execute(
         delete(SelectionRow)
         .where(
@@ -115,15 +106,9 @@ def reject(
     if gone is not None:
         restoration.state = RestorationState.OPEN
         close_queued(session, restoration_id, (JobKind.ASSEMBLE,))
-    append(
-        session,
-        restoration_stream(restoration_id),
-        EventType.APPRAISAL,
-        film_id=restoration.film_id,
-        agent=reviewer,
-        detail={
-            "scene": number, "take_key": take.take_key, "decision": "reject", "reason": reason,
-        },
+    record_review(
+        session, restoration, number, ReviewDecision.REJECT, take,
+        reviewer=reviewer, reason=reason[:LONGEST_REASON],
     )  # fmt: skip
     session.flush()
     session.expire_all()
@@ -161,15 +146,6 @@ def _take_of(session: Session, restoration: RestorationRow, number: int, take_id
     ):
         raise UsageError(f"take {take_id} is not one of scene {number} (any more)")
     return take
-
-
-def _settle_master(session: Session, restoration: RestorationRow) -> None:
-    """Where a master of just these takes stands nothing is assembled again; else it is not done."""
-    if current_master(session, restoration.id) is not None:
-        close_queued(session, restoration.id, (JobKind.ASSEMBLE,))
-    elif restoration.state is RestorationState.DONE:
-        restoration.state = RestorationState.OPEN
-        session.flush()
 
 
 def _last_review(session: Session, restoration_id: str, number: int) -> ReviewRow | None:

@@ -29,7 +29,7 @@ from restar.errors import CatalogError
 
 __all__ = ["HEAD", "Catalog", "open_catalog"]
 
-HEAD = "0007"  # the newest migration of this program; a test holds it against the folder
+HEAD = "0008"  # the newest migration of this program; a test holds it against the folder
 _MIGRATION_LOCK = 0x7265_7374_6172  # PostgreSQL advisory lock: "restar"
 
 

@@ -4,10 +4,11 @@ A claim is one atomic statement by the database's clock. It leases a job to an a
 `attempt`, the fencing token (Kleppmann, "How to do distributed locking", 2016): a result is committed
 only while owner and attempt still match, so an agent that was slow, paused or thought dead can't
 overwrite the work of the one that took over. Attempts only grow, also when a job is opened again.
+The claim itself is in catalog.claims.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
 
@@ -18,11 +19,9 @@ from catalog.events import Outcome
 from catalog.mishaps import tell_of_jobs
 from catalog.models import AgentRow, JobKind, JobRow, JobState
 from catalog.turns import (
-    Offer,
     hold_back,
     lock_in_order,
     need_of,
-    next_jobs,
     place_in,
 )
 from catalog.types import inserted, now
@@ -33,9 +32,7 @@ __all__ = [
     "PHASES",
     "Lease",
     "NewJob",
-    "Offer",
     "change_leased",
-    "claim",
     "close_queued",
     "close_stale",
     "dedupe_key",
@@ -53,7 +50,6 @@ __all__ = [
     "requeue_dead",
     "requeue_expired",
     "update_jobs",
-    "without_captions",
 ]
 
 # A restoration's jobs run in this order, so that an agent does not change models scene by scene.
@@ -65,12 +61,7 @@ PHASES: Mapping[JobKind, int] = {
     JobKind.ASSEMBLE: 3,
     JobKind.FIXITY: 4,
 }
-_LEASE_COLUMNS = (
-    "id", "kind", "attempt", "lease_until", "restoration_id", "film_id", "scene_number", "payload",
-    "priority", "error_kind",
-)  # fmt: skip
 _JOBS = cast("Table", JobRow.__table__)
-_CAPTIONERS = 0x7265_7374_6361  # PostgreSQL advisory lock: "restca"
 _CLOSED = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
 _QUEUED_OR_FAILED = case(
     (JobRow.attempt < JobRow.max_attempts, JobState.QUEUED), else_=JobState.FAILED
@@ -164,59 +155,6 @@ def enqueue(session: Session, job: NewJob, *, reopen: bool = False) -> int:
     if job_id is None:
         job_id = session.scalars(select(JobRow.id).where(JobRow.dedupe_key == job.dedupe_key)).one()
     return int(job_id)
-
-
-def claim(
-    session: Session,
-    agent_id: int,
-    offer: Offer | Sequence[JobKind],
-    lease_seconds: float,
-    *,
-    restoration_id: str | None = None,
-) -> Lease | None:
-    """Lease the next queued job that an agent can do; None if none is ready.
-
-    Next is: highest priority, then the restoration whose turn it is, then the earliest phase, then
-    the oldest; within a window, a job for the model that the agent holds (catalog.turns). A job is
-    not ready while its restoration has open captions, restores or scores of an earlier phase.
-    """
-    if not isinstance(offer, Offer):
-        offer = Offer(tuple(offer))
-    for query in next_jobs(session, offer, restoration_id):
-        row = session.execute(
-            update(JobRow)
-            .where(JobRow.id == query.scalar_subquery())
-            .values(
-                state=JobState.LEASED,
-                owner_id=agent_id,
-                attempt=JobRow.attempt + 1,
-                lease_until=now(lease_seconds),
-                changed_at=now(),
-            )
-            .returning(*(getattr(JobRow, name) for name in _LEASE_COLUMNS))
-            .execution_options(synchronize_session=False)
-        ).first()
-        if row is not None:
-            return Lease(**row._mapping, owner=agent_id)
-    return None
-
-
-def without_captions(session: Session, offer: Offer, most: int) -> Offer:
-    """Return an offer without captions where `most` of them are being made already.
-
-    To be asked in the transaction of the claim. On PostgreSQL those who ask wait for one another, so
-    that not all of them see the last free place.
-    """
-    if JobKind.CAPTION not in offer.kinds:
-        return offer
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _CAPTIONERS})
-    at_work = select(func.count()).where(
-        JobRow.kind == JobKind.CAPTION, JobRow.state == JobState.LEASED
-    )
-    if session.execute(at_work).scalar_one() < most:
-        return offer
-    return replace(offer, kinds=tuple(k for k in offer.kinds if k is not JobKind.CAPTION))
 
 
 def renew(session: Session, lease: Lease, lease_seconds: float) -> None:

@@ -7,18 +7,21 @@ from (a second try, the plain resize of a flagged scene), what a person once cho
 film with a restoration under way, and anything of a film on hold.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from catalog.events import EventType, append, film_stream
 from catalog.models import (
+    EventRow,
     FilmRow,
     JobRow,
     MasterRow,
     MasterState,
     MasterTakeRow,
+    ProxyRow,
     RestorationRow,
     RestorationSceneRow,
     RestorationState,
@@ -84,8 +87,8 @@ def drop_take(
 ) -> Dropped | None:
     """Record that a take's file is dropped, as a `deletion` event; None if it may not go any more.
 
-    The objects are to be removed from the store after the transaction: what is left behind by a crash
-    in between is found by `left_behind`.
+    Its proxy goes with it: it would show what is not there. The objects are to be removed from the store
+    after the transaction: what is left behind by a crash in between is found by `left_behind`.
     """
     take = session.scalars(
         select(TakeRow).where(TakeRow.take_key == take_key).with_for_update()
@@ -103,6 +106,12 @@ def drop_take(
         return None
     take.state, take.dropped_at = TakeState.LOST, now()
     session.flush()
+    proxy = session.execute(
+        delete(ProxyRow)
+        .where(ProxyRow.of == f"take:{take_key}")
+        .returning(ProxyRow.sha256, ProxyRow.index_sha256)
+    ).first()
+    shown = [] if proxy is None else list(proxy)
     append(
         session,
         film_stream(take.film_id),
@@ -114,15 +123,20 @@ def drop_take(
             "sha256": take.sha256,
             "bytes": take.bytes,
             "frames": [take.start, take.end],
+            **({"proxy": shown} if shown else {}),
         },
     )
-    return Dropped(take.take_key, take.bytes, _unnamed(session, take))
+    objects = (*_unnamed(session, take), *_unshown(session, shown))
+    return Dropped(take.take_key, take.bytes, objects)
 
 
 def left_behind(session: Session) -> list[str]:
     """Return the objects of takes that were dropped, which no row names any more."""
     dropped = select(TakeRow).where(TakeRow.dropped_at.is_not(None), TakeRow.state != TakeState.OK)
-    return [one for take in session.scalars(dropped) for one in _unnamed(session, take)]
+    found = [one for take in session.scalars(dropped) for one in _unnamed(session, take)]
+    told = select(EventRow.detail).where(EventRow.type == EventType.DELETION)
+    shown = {one for detail in session.scalars(told) for one in detail.get("proxy", ())}
+    return [*found, *_unshown(session, shown)]
 
 
 def kept_bytes(session: Session) -> int:
@@ -178,3 +192,11 @@ def _unnamed(session: Session, take: TakeRow) -> tuple[str, ...]:
         session.scalars(select(ScoreRow.series_sha256).where(ScoreRow.series_sha256.in_(own)))
     )
     return tuple(sorted(own - named))
+
+
+def _unshown(session: Session, objects: Collection[str]) -> list[str]:
+    """Those of some objects of proxies that no proxy is made of."""
+    named: set[str] = set()
+    for column in (ProxyRow.sha256, ProxyRow.index_sha256):
+        named |= set(session.scalars(select(column).where(column.in_(objects))))
+    return sorted(set(objects) - named)

@@ -17,14 +17,12 @@ from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from catalog.base import JobKind, RestorationState, ReviewDecision
-from catalog.events import EventType, append, restoration_stream
 from catalog.jobs import NewJob, close_queued, dedupe_key, enqueue
 from catalog.models import (
     JobRow,
     RecipeRow,
     RestorationRow,
     RestorationSceneRow,
-    ReviewRow,
     SelectionRow,
     TakeRow,
 )
@@ -37,7 +35,7 @@ from catalog.restorations import (
     selected_takes,
     want,
 )
-from catalog.reviews import refuse_outdated
+from catalog.reviews import record_review, refuse_outdated
 from catalog.types import insert_missing
 from restar.errors import UsageError
 from restar.needs import Needs
@@ -252,29 +250,8 @@ def _tell(
     reviewer: str,
     reason: str,
 ) -> None:
-    if take is not None:
-        session.add(
-            ReviewRow(
-                restoration_id=restoration.id,
-                scene_number=scene.number,
-                take_id=take.id,
-                decision=ReviewDecision.REJECT,
-                reason=reason,
-                reviewer=reviewer,
-            )
-        )
-    append(
-        session,
-        restoration_stream(restoration.id),
-        EventType.APPRAISAL,
-        film_id=restoration.film_id,
-        agent=reviewer,
-        detail={
-            "scene": scene.number,
-            "decision": "redo",
-            "take_key": None if take is None else take.take_key,
-            "before": scene.overrides,
-            "after": overrides,
-            "reason": reason,
-        },
-    )
+    record_review(
+        session, restoration, scene.number, ReviewDecision.REJECT, take,
+        reviewer=reviewer, reason=reason,
+        said={"decision": "redo", "before": scene.overrides, "after": overrides},
+    )  # fmt: skip

@@ -1,16 +1,22 @@
 """Reviews: which takes a scene has to choose from, and what a person decided, with reason and name."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from catalog.base import JobKind
+from catalog.base import JobKind, RestorationState
 from catalog.events import EventType, append, restoration_stream
+from catalog.jobs import close_queued
+from catalog.masters import current_master, master_stands
 from catalog.models import (
     JobRow,
     RestorationRow,
     RestorationSceneRow,
     ReviewDecision,
     ReviewRow,
+    SelectionRow,
     TakeRow,
     TakeState,
 )
@@ -24,7 +30,15 @@ from catalog.restorations import (
 )
 from restar.errors import OutdatedError, UsageError
 
-__all__ = ["RULE_PERSON", "accept_take", "candidates", "refuse_outdated", "takes_of"]
+__all__ = [
+    "RULE_PERSON",
+    "accept_take",
+    "candidates",
+    "chosen_by_person",
+    "record_review",
+    "refuse_outdated",
+    "takes_of",
+]
 
 
 def accept_take(
@@ -39,38 +53,71 @@ def accept_take(
 ) -> None:
     """Select a take for a scene because a person says so; no rule overrides it.
 
-    Adds a review and an event, and queues the assembly if this was what it waited for. `seen` is as
+    Adds a review and an event, and queues the assembly if this was what it waited for; not where a master
+    of just these takes stands. `seen` is as
     in `refuse_outdated`. Raises UsageError for a take of another format than the restoration's,
     OutdatedError where something else is selected by now than the person saw.
     """
-    lock_restoration(session, restoration.id)
+    restoration = lock_restoration(session, restoration.id)
     refuse_outdated(session, restoration.id, scene, seen)
     if take.spec["format"] != restoration.take_format:
         raise UsageError(
             f"take {take.take_key[:12]} has another size or pixel format than this restoration's "
             "takes; it can't be in the same master"
         )
-    session.add(
-        ReviewRow(
-            restoration_id=restoration.id,
-            scene_number=scene,
-            take_id=take.id,
-            decision=ReviewDecision.ACCEPT,
-            reason=reason,
-            reviewer=reviewer,
-        )
-    )
     select_take(session, restoration.id, scene, take, decided_by=reviewer, rule=RULE_PERSON)
+    record_review(
+        session, restoration, scene, ReviewDecision.ACCEPT, take, reviewer=reviewer, reason=reason
+    )
+    session.flush()
+    enqueue_assemble(session, restoration.id)
+    if current_master(session, restoration.id) is not None:
+        close_queued(session, restoration.id, (JobKind.ASSEMBLE,))
+        master_stands(session, restoration.id)
+    elif restoration.state is RestorationState.DONE:
+        restoration.state = RestorationState.OPEN
+        session.flush()
+
+
+def record_review(
+    session: Session,
+    restoration: RestorationRow,
+    scene: int,
+    decision: ReviewDecision,
+    take: TakeRow | None,
+    *,
+    reviewer: str,
+    reason: str,
+    said: Mapping[str, Any] | None = None,
+) -> None:
+    """Record what a person decided on a scene's take: a review of it, and an `appraisal` event.
+
+    `said` is what the event tells besides, or otherwise. Without a take there is only the event.
+    """
+    if take is not None:
+        session.add(
+            ReviewRow(
+                restoration_id=restoration.id, scene_number=scene, take_id=take.id,
+                decision=decision, reason=reason, reviewer=reviewer,
+            )
+        )  # fmt: skip
     append(
         session,
         restoration_stream(restoration.id),
         EventType.APPRAISAL,
         film_id=restoration.film_id,
         agent=reviewer,
-        detail={"scene": scene, "take_key": take.take_key, "decision": "accept", "reason": reason},
-    )
-    session.flush()
-    enqueue_assemble(session, restoration.id)
+        detail={
+            "scene": scene, "take_key": None if take is None else take.take_key,
+            "decision": decision.value, "reason": reason, **(said or {}),
+        },
+    )  # fmt: skip
+
+
+def chosen_by_person(session: Session, restoration_id: str, scene: int) -> int | None:
+    """Return the id of the take that a person selected for a scene; None where a rule did, or nobody."""
+    row = session.get(SelectionRow, (restoration_id, scene), populate_existing=True)
+    return row.take_id if row is not None and row.rule == RULE_PERSON else None
 
 
 def refuse_outdated(session: Session, restoration_id: str, scene: int, seen: str | None) -> None:

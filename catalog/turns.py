@@ -14,7 +14,7 @@ the order is in columns that an index holds, set when a job is queued and not wh
   transaction that opens or closes the phase, under the restoration's lock.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -40,38 +40,17 @@ from restar.needs import Needs
 
 __all__ = [
     "HOLDS_BACK",
-    "WINDOW",
-    "Offer",
     "Place",
     "hold_back",
     "lock_in_order",
     "need_of",
-    "next_jobs",
     "place_in",
     "turn_now",
     "work_is_open",
 ]
 
-WINDOW = 1000.0
-"""How far, in frames of work, an agent may go past another restoration's turn to keep its model."""
-
 HOLDS_BACK = (JobKind.CAPTION, JobKind.RESTORE, JobKind.SCORE)
-_ORDER = (JobRow.priority.desc(), JobRow.turn, JobRow.phase, JobRow.id)
 _READY = (JobRow.state == JobState.QUEUED, JobRow.held == literal(False))
-
-
-@dataclass(frozen=True)
-class Offer:
-    """What an agent can do. `memory_bytes` None is without limit; `gpus` are its GPU classes.
-
-    `model` is the one that it holds now: jobs for it are preferred within `window` frames of turn.
-    """
-
-    kinds: Sequence[JobKind]
-    memory_bytes: int | None = None
-    gpus: Collection[str] | None = None
-    model: str = ""
-    window: float = WINDOW
 
 
 @dataclass(frozen=True)
@@ -81,22 +60,6 @@ class Place:
     turn: float
     held: bool
     others_wait: bool
-
-
-def next_jobs(
-    session: Session, offer: Offer, restoration_id: str | None = None
-) -> Iterator[Select[int]]:
-    """Yield queries for the id of the next job that an agent can do, best first.
-
-    Each locks what it finds and skips what another agent is claiming at this moment.
-    """
-    if restoration_id is not None:
-        needs = select(NeedRow.id).where(_able(offer))
-        mine = (JobRow.restoration_id == restoration_id, JobRow.need_id.in_(needs))
-        yield _locking(select(JobRow.id).where(*_READY, *mine))
-        return
-    for need_id in _in_order(session, offer):
-        yield _locking(select(JobRow.id).where(*_READY, JobRow.need_id == need_id))
 
 
 def need_of(session: Session, kind: JobKind, needs: Needs) -> int:
@@ -168,47 +131,6 @@ def lock_in_order(session: Session, restorations: Collection[str | None]) -> lis
         query = select(RestorationRow.id).where(RestorationRow.id.in_(ordered))
         session.execute(query.order_by(RestorationRow.id).with_for_update()).all()
     return ordered
-
-
-def _in_order(session: Session, offer: Offer) -> list[int]:
-    """The queues that an agent can serve and that are not empty, best head first."""
-    head = (
-        select(JobRow.id)
-        .where(*_READY, JobRow.need_id == NeedRow.id)
-        .order_by(*_ORDER)
-        .limit(1)
-        .correlate(NeedRow)
-        .scalar_subquery()
-    )
-    heads = select(NeedRow.id, NeedRow.model, head.label("job_id")).where(_able(offer)).cte("heads")
-    rows = session.execute(
-        select(
-            heads.c.id, heads.c.model, JobRow.priority, JobRow.turn, JobRow.phase, JobRow.id
-        ).join(JobRow, JobRow.id == heads.c.job_id)
-    ).all()
-    ranked = sorted(rows, key=lambda row: (-row[2], *row[3:]))
-    if not ranked or not offer.model:
-        return [row[0] for row in ranked]
-    _, _, priority, turn, *_ = ranked[0]
-    kept = [
-        row
-        for row in ranked
-        if row[1] in ("", offer.model) and row[2] == priority and row[3] <= turn + offer.window
-    ]
-    return list(dict.fromkeys(row[0] for row in (*kept, *ranked)))
-
-
-def _locking(query: Select[int]) -> Select[int]:
-    return query.order_by(*_ORDER).limit(1).with_for_update(skip_locked=True)
-
-
-def _able(offer: Offer) -> ColumnElement[bool]:
-    able: ColumnElement[bool] = NeedRow.kind.in_(offer.kinds)
-    if offer.memory_bytes is not None:
-        able = and_(able, NeedRow.memory_bytes <= offer.memory_bytes)
-    if offer.gpus is not None:
-        able = and_(able, NeedRow.gpu.in_(["", *offer.gpus]))
-    return able
 
 
 def _now() -> ColumnElement[float]:

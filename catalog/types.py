@@ -8,7 +8,16 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Double, Integer, inspect, literal, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    DateTime,
+    Double,
+    Integer,
+    inspect,
+    literal,
+    select,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.compiler import compiles
@@ -59,8 +68,9 @@ class now(FunctionElement[datetime]):  # noqa: N801  (reads as SQL)
     type = UtcTime()
     inherit_cache = True
 
-    def __init__(self, seconds: float = 0.0) -> None:
-        super().__init__(literal(float(seconds), Double))
+    def __init__(self, seconds: float | ColumnElement[float] = 0.0) -> None:
+        shift = literal(float(seconds), Double) if isinstance(seconds, float | int) else seconds
+        super().__init__(shift)
 
 
 @compiles(now, "sqlite")

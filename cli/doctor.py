@@ -48,12 +48,12 @@ def doctor() -> None:
 
 
 def _ffmpeg(_settings: "Settings") -> Iterator[Finding]:
-    from media.ffmpeg import ffmpeg_program, run
+    from media.ffmpeg import ask, ffmpeg_program
     from restar.errors import MediaError
 
     try:
-        first = run(["-version"], "asking ffmpeg for its version").splitlines()[0]
-        encoders = run(["-encoders"], "asking ffmpeg for its encoders")
+        first = ask("-version").splitlines()[0]
+        encoders = ask("-encoders")
         yield Finding("ffmpeg", "ok", f"{first.split(' Copyright')[0]} ({ffmpeg_program()})")
         missing = [name for name in ("ffv1", "libx264") if f" {name} " not in encoders]
         if missing:

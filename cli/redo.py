@@ -57,7 +57,11 @@ def redo(
     ] = None,
     strength: Annotated[
         float | None,
-        typer.Option("--strength", metavar="X", help="The option `strength` of the last step."),
+        typer.Option(
+            "--strength",
+            metavar="X",
+            help="The option `strength` of the recipe's last step, where its restorer has one.",
+        ),
     ] = None,
     reason: Reason = "",
     restoration: Restoration = None,
@@ -144,8 +148,9 @@ def choose(
     from flows.redo import Decision, select_scenes
 
     with open_house_here() as house:
-        select_scenes(house, Decision(film, (scene,), restoration, reason), take)
-        stderr().print(f"restar: scene {scene}: take {take} chosen by {house.who}")
+        changed = select_scenes(house, Decision(film, (scene,), restoration, reason), take).scenes
+        said = f"chosen by {house.who}" if changed else "is chosen already, by a person"
+        stderr().print(f"restar: scene {scene}: take {take} {said}")
 
 
 def _decision(
@@ -169,11 +174,12 @@ def _carry_out(decide: "Callable[[House], Prepared]", queue: bool, what: str) ->
     with open_house_here() as house, progress_shown():
         prepared = decide(house)
         scenes = f"{prepared.scenes} scene{'s' if prepared.scenes > 1 else ''}"
-        stderr().print(
-            f"restar: {scenes} to be {what} by {house.who}, {prepared.queued} jobs queued"
-            if what == "redone"
-            else f"restar: {scenes} {what} by {house.who}"
-        )
+        said = f"{scenes} {what} by {house.who}"
+        if what == "redone":
+            said = f"{scenes} to be redone by {house.who}, {prepared.queued} jobs queued"
+        elif not prepared.scenes:
+            said = "chosen already, by a person; nothing was changed"
+        stderr().print(f"restar: {said}")
         master: Path = prepared.target if queue else complete_film(house, prepared)
     typer.echo(master)
 

@@ -21,7 +21,8 @@ import av
 
 from catalog.agents import seen
 from catalog.base import JobKind
-from catalog.jobs import Lease, Offer
+from catalog.claims import Offer
+from catalog.jobs import Lease
 from catalog.lifecycle import kept_bytes
 from catalog.models import RestorationSceneRow
 from catalog.turns import work_is_open

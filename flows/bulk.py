@@ -213,7 +213,7 @@ def _done(
 ) -> Outcome:
     film_id = before.film_id or ingest(
         house, path=entry.path, identifiers=entry.identifiers, allow_damaged=entry.allow_damaged,
-        rounding=entry.recipe.restore.pixel_format != "auto",
+        rounding=entry.recipe.restore.rounds,
     )  # fmt: skip
     twin = seen.setdefault((film_id, entry.recipe.sha256), entry.path)
     if twin != entry.path:

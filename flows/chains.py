@@ -4,10 +4,14 @@ Most scenes are made by the restoration's recipe. Where a person asked for anoth
 for a scene (catalog.redo), that scene has a chain of its own, and somebody else may find its words.
 """
 
+import logging
 from dataclasses import dataclass
 
+from catalog.hints import memory_hint
 from catalog.models import RestorationRow, RestorationSceneRow
 from catalog.redo import scene_recipe
+from catalog.restorations import settled_before
+from catalog.shots import latest_shot_list
 from media.format import TakeFormat
 from restar.errors import RecipeError
 from restar.recipe import Recipe
@@ -15,7 +19,9 @@ from tasks.caption import Members, Teller, Words
 from tasks.house import House, OpenFilm
 from tasks.plan import Plan, plan_restoration
 
-__all__ = ["Chains", "Settled"]
+__all__ = ["Chains", "Settled", "plan_here", "size_of"]
+
+_log = logging.getLogger("restar.prepare")
 
 
 @dataclass(frozen=True)
@@ -86,3 +92,30 @@ class Chains:
             f"{made.pix_fmt}, and those of the restoration are {ours.width}x{ours.height} "
             f"{ours.pix_fmt}: they could not join; choose another recipe"
         )
+
+
+def plan_here(house: House, film: OpenFilm, recipe: Recipe) -> Plan:
+    """Plan a film's restoration; what is left to `auto` is as when it was opened, if it was.
+
+    Else it is what the memory limit allows, or less, where that once ran out of memory.
+    """
+    with house.catalog.read() as session:
+        shots = latest_shot_list(session, film.row.id)
+        answers = {} if shots is None else settled_before(session, film.row.id, recipe, shots.id)
+        hint = {} if answers else memory_hint(session, recipe.sha256, size_of(film))
+    plan = plan_restoration(film, recipe, answers)
+    if not hint:
+        return plan
+    less = plan_restoration(film, recipe, hint)
+    if less.needs.memory_bytes >= plan.needs.memory_bytes:
+        return plan
+    _log.warning(
+        "%s: planned with smaller windows than the memory limit allows, since frames of %s ran out "
+        "of memory by this recipe before", film.path.name, size_of(film),
+    )  # fmt: skip
+    return less
+
+
+def size_of(film: OpenFilm) -> str:
+    """Return the size of a film's frames, "720x576"."""
+    return f"{film.info.format.width}x{film.info.format.height}"

@@ -248,7 +248,7 @@ def redo(
         str | None, Field(description="Another recipe for these scenes; empty = theirs.")
     ] = None,
     strength: Annotated[
-        float | None, Field(description="Option `strength` of the last step.")
+        float | None, Field(description="Option `strength` of the last step, if it has one.")
     ] = None,
     reason: Annotated[str, Field(description="Why; kept in the events.", max_length=10_000)] = "",
     seen: Annotated[

@@ -34,10 +34,10 @@ from catalog.restorations import (
     restoration_scenes,
 )
 from flows.bench import DRAINED, Bench, Drained, Ready, Shift, Trade
-from flows.chains import Chains
+from flows.chains import Chains, plan_here
 from flows.choose import choose
 from flows.leases import Leases
-from flows.prepare import plan_here, queue_score, record_words, want_scene
+from flows.prepare import queue_score, record_words, want_scene
 from flows.shrink import want_less
 from flows.stop import Interrupted, Stop
 from media.proxy import ALGORITHM

@@ -10,9 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from catalog.base import JobKind, JobState
+from catalog.claims import claim
 from catalog.commits import MasterFile, commit_master, mark_take_lost
 from catalog.events import head_of, restoration_stream
-from catalog.jobs import Lease, claim, failed_jobs, job_counts
+from catalog.jobs import Lease, failed_jobs, job_counts
 from catalog.jobs import finish as close_job
 from catalog.masters import current_master, master_stands
 from catalog.models import MasterRow, RestorationRow

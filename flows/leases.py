@@ -16,17 +16,9 @@ from sqlalchemy.orm import Session
 
 from catalog.agents import note_error
 from catalog.base import JobState
+from catalog.claims import Offer, claim, without_captions
 from catalog.events import Outcome
-from catalog.jobs import (
-    Lease,
-    Offer,
-    claim,
-    fail,
-    hand_back,
-    renew,
-    requeue_expired,
-    without_captions,
-)
+from catalog.jobs import Lease, fail, hand_back, renew, requeue_expired
 from catalog.mishaps import tell_of_jobs
 from restar.errors import CatalogError, LeaseLost, RestarError, StoreError
 from restar.failures import Failure, failure_of, is_final

@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from catalog.agents import record_model_licence
 from catalog.base import JobKind
 from catalog.commits import mark_take_lost
 from catalog.events import EventType, append, restoration_stream
@@ -28,12 +29,11 @@ from catalog.restorations import (
     set_output,
     set_overrides,
     set_words,
-    settled_before,
     unselect,
     want,
 )
 from catalog.shots import latest_shot_list
-from flows.chains import Chains, Settled
+from flows.chains import Chains, Settled, plan_here
 from restar.errors import CatalogError, RecipeError, StoreError, UsageError
 from restar.film import Identifiers
 from restar.needs import NONE
@@ -41,13 +41,14 @@ from restar.progress import track
 from restar.recipe import Recipe
 from restar.spec import Spec, take_key
 from restar.timeline import FrameRange, format_scenes
+from restorers import licence_of
 from tasks.assemble import claim_place, master_path
 from tasks.assumptions import record_assumptions
 from tasks.caption import Teller, Words, is_resized
 from tasks.guard import guard_wanted
 from tasks.house import House, OpenFilm, open_film, place, process_is_alive
 from tasks.ingest import ingest
-from tasks.plan import Plan, plan_restoration, replaced, spec_of
+from tasks.plan import Plan, replaced, spec_of
 from tasks.score import check_scoring
 from tasks.shots import shots_of
 
@@ -56,7 +57,6 @@ __all__ = [
     "Prepared",
     "hold_back",
     "open_for",
-    "plan_here",
     "prepare",
     "queue_score",
     "record_words",
@@ -105,7 +105,7 @@ def prepare(house: House, path: Path, order: Order, film_id: str | None = None) 
     check_scoring(order.recipe.score)
     film_id = film_id or ingest(
         house, path=path, identifiers=order.identifiers, allow_damaged=order.allow_damaged,
-        rounding=order.recipe.restore.pixel_format != "auto",
+        rounding=order.recipe.restore.rounds,
     )  # fmt: skip
     film = open_film(house, film_id)
     plan = plan_here(house, film, order.recipe)
@@ -134,14 +134,6 @@ def prepare(house: House, path: Path, order: Order, film_id: str | None = None) 
     return Prepared(film_id, restoration.id, target, len(scenes), queued)
 
 
-def plan_here(house: House, film: OpenFilm, recipe: Recipe) -> Plan:
-    """Plan a film's restoration; what is left to `auto` is as when it was opened, if it was."""
-    with house.catalog.read() as session:
-        shots = latest_shot_list(session, film.row.id)
-        answers = {} if shots is None else settled_before(session, film.row.id, recipe, shots.id)
-    return plan_restoration(film, recipe, answers)
-
-
 def settle_scenes(
     session: Session,
     house: House,
@@ -156,6 +148,7 @@ def settle_scenes(
         one = settled[scene.number]
         by_teller.setdefault(id(one.teller), (one.teller, {}))[1][scene.number] = one.words
     for teller, words in by_teller.values():
+        _record_licences(session, teller.plan)
         record_words(session, house, restoration, words, teller)
     queued = 0
     for scene in scenes:
@@ -169,6 +162,20 @@ def settle_scenes(
             session, house, restoration, scene, one.plan, one.recipe, priority=priority
         )
     return queued
+
+
+def _record_licences(session: Session, plan: Plan) -> None:
+    for step in plan.steps:
+        found = licence_of(step) if step.model_sha256 else None
+        if found is not None:
+            record_model_licence(
+                session,
+                model_sha256=step.model_sha256,
+                name=found.name,
+                licence=found.licence,
+                commercial_use=found.commercial_use,
+                source=found.source,
+            )
 
 
 def record_words(

@@ -21,12 +21,12 @@ from catalog.restorations import (
     restoration_scenes,
     selected_takes,
 )
-from catalog.reviews import accept_take, candidates, takes_of
+from catalog.reviews import accept_take, candidates, chosen_by_person, takes_of
 from flows.chains import Chains
 from flows.prepare import Prepared, settle_scenes, take_back_dead_work
 from flows.restore import complete
 from flows.score import takes_named
-from restar.errors import UsageError
+from restar.errors import RecipeError, UsageError
 from restar.timeline import format_scenes
 from tasks.house import House, open_film
 
@@ -73,7 +73,10 @@ def redo_scenes(house: House, decision: Decision, wish: Wish, *, priority: int =
     chains = Chains(house, film, restoration)
     settled = {}
     for scene in _wished(house, restoration, decision.scenes, wish):
-        settled[scene.number] = chains.settle(scene)
+        try:
+            settled[scene.number] = chains.settle(scene)
+        except RecipeError as error:
+            raise _with_strength(error, wish, scene.number) from None
     queued = 0
 
     def settle(session: Session, scene: RestorationSceneRow) -> None:
@@ -92,21 +95,27 @@ def redo_scenes(house: House, decision: Decision, wish: Wish, *, priority: int =
 def select_scenes(house: House, decision: Decision, take: str) -> Prepared:
     """Select a take for some scenes by a person's word; return what there is to complete.
 
+    Its `scenes` is how many scenes that changes: where a person chose just this take before, nothing is.
+
     `take` is a role (first, second, plain) or the beginning of a take's key. No rule overrides it.
     Raises UsageError for a take that is not there or not of the scene, OutdatedError as `redo_scenes`.
     """
     row, restoration = _named(house, decision)
     if take not in ROLES and len(decision.scenes) > 1:
         raise UsageError(f"--take {take} is of one scene; name one, or choose {', '.join(ROLES)}")
+    changed = 0
     with house.catalog.begin() as session:
         for number in decision.scenes:
             scene = restoration_scene(session, restoration.id, number)
             chosen = _take(session, row, scene, take)
+            if chosen_by_person(session, restoration.id, number) == chosen.id:
+                continue
+            changed += 1
             accept_take(
                 session, restoration, number, chosen,
                 reviewer=house.who, reason=decision.reason, seen=decision.seen,
             )  # fmt: skip
-    return _prepared(row, restoration, len(decision.scenes), 0)
+    return _prepared(row, restoration, changed, 0)
 
 
 def list_choices(house: House, decision: Decision) -> list[Choice]:
@@ -144,6 +153,16 @@ def _named(house: House, decision: Decision) -> tuple[FilmRow, RestorationRow]:
         name = Path(film.paths[-1]).name
         raise UsageError(f"{name} has scenes 1-{len(numbers)}, not {format_scenes(unknown)}")
     return film, restoration
+
+
+def _with_strength(error: RecipeError, wish: Wish, number: int) -> RecipeError:
+    """The error, with a word on what --strength is where that was asked for."""
+    if wish.strength is None:
+        return error
+    return RecipeError(
+        f"scene {number} can't have strength {wish.strength:g}: {error} (it is the option `strength` of "
+        "the last step of a scene's recipe; not every restorer has one)"
+    )
 
 
 def _wished(

@@ -1,6 +1,7 @@
 """After out of memory: the scene is wanted with smaller windows, where its recipe leaves them to `auto`.
 
-That is another spec. It is recorded with the scene, so that whoever plans it again comes to the same.
+That is another spec. It is recorded with the scene, so that whoever plans it again comes to the same, and
+as a hint for restorations that are opened later.
 """
 
 import logging
@@ -8,11 +9,12 @@ import logging
 from sqlalchemy.orm import Session
 
 from catalog.events import EventType, append, restoration_stream
+from catalog.hints import note_memory_hint
 from catalog.jobs import finish
 from catalog.models import RestorationRow
 from catalog.restorations import lock_restoration, restoration_scene, set_overrides
 from flows.bench import Bench, Ready
-from flows.chains import Chains
+from flows.chains import Chains, size_of
 from flows.prepare import want_scene
 from tasks.plan import shrunk
 
@@ -32,7 +34,7 @@ def want_less(bench: Bench, ready: Ready, error: BaseException) -> bool:
     bench.workshop.release()
     bench.model = ""
     before = {
-        number: {name: ready.spec.steps[int(number)].options[name] for name in answers}
+        number: {name: ready.spec.steps[int(number)].options.get(name) for name in answers}
         for number, answers in less.items()
     }
     overrides = {**scene.overrides, "settled": less}
@@ -47,6 +49,7 @@ def want_less(bench: Bench, ready: Ready, error: BaseException) -> bool:
         if now.overrides != scene.overrides:  # a person's newer wish has a job of its own
             return
         set_overrides(session, restoration.id, scene.number, overrides)
+        note_memory_hint(session, recipe.sha256, size_of(film), less)
         append(
             session,
             restoration_stream(restoration.id),

@@ -225,8 +225,11 @@ def automations() -> list["AutomationCore"]:
 
 def _deploy(worker: Part, logs: Path) -> None:
     argv = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+    folder = project_folder()
+    # prefect.yaml takes the clone from PWD, which says where the user's shell is
+    environment = {**worker.environment, "PWD": str(folder)}
     done = subprocess.run(
-        argv, cwd=project_folder(), env=dict(worker.environment), stdin=subprocess.DEVNULL,
+        argv, cwd=folder, env=environment, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False, timeout=_START_S,
     )  # fmt: skip
     log = logs / "deploy.log"

@@ -103,8 +103,10 @@ def _encode(
     video = VideoFormat(width, height, "yuv420p", sar=info.format.sar, colour=colour)
     if colour.matrix == "gbr":
         video = VideoFormat(width, height, "yuv420p", sar=info.format.sar)
-    process = ffmpeg.start(_arguments(source, info, what, video, target), stdin=subprocess.PIPE)
     doing = f"writing {target.name}"
+    process = ffmpeg.start(
+        _arguments(source, info, what, video, target), doing, stdin=subprocess.PIPE
+    )
     try:
         count = _feed(process, source, info, what, seed, video, advance)
     except (BrokenPipeError, av.error.FFmpegError) as error:

@@ -10,13 +10,14 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Any, Self
 
 import imageio_ffmpeg
 
+from media.slots import free_slot
 from restar.errors import MediaError, StoreError
 
-__all__ = ["Complaints", "ffmpeg_program", "file_url", "finish", "run", "start"]
+__all__ = ["Complaints", "ask", "ffmpeg_program", "file_url", "finish", "run", "start"]
 
 _TAIL = 2000
 
@@ -38,14 +39,20 @@ def file_url(path: Path) -> str:
 
 def start(
     arguments: Sequence[str],
+    doing: str,
     stdin: int | IO[bytes] | None = None,
     stdout: int | None = None,
     folder: Path | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start ffmpeg (in `folder`), quiet but for errors, which `finish` reads."""
+    """Start ffmpeg (in `folder`), quiet but for errors, which `finish` reads.
+
+    First it waits until fewer than RESTAR_FFMPEG_AT_ONCE run on this host. So what is piped into it must
+    not come from another ffmpeg that is still to be started.
+    """
     argv = [ffmpeg_program(), "-hide_banner", "-nostats", "-v", "error", *arguments]
-    return subprocess.Popen(
+    return _started(
         argv,
+        doing,
         stdin=subprocess.DEVNULL if stdin is None else stdin,
         stdout=subprocess.DEVNULL if stdout is None else stdout,
         stderr=subprocess.PIPE,
@@ -66,12 +73,21 @@ def finish(process: subprocess.Popen[bytes], doing: str) -> str:
 
 def run(arguments: Sequence[str], doing: str, folder: Path | None = None) -> str:
     """Run ffmpeg (in `folder`) to its end; return its standard output as text."""
-    process = start(arguments, stdout=subprocess.PIPE, folder=folder)
+    process = start(arguments, doing, stdout=subprocess.PIPE, folder=folder)
     stdout, stderr = process.communicate()
     if process.returncode:
         text = stderr.decode("utf-8", "replace").strip()
         raise MediaError(f"{doing}: ffmpeg says: {text[-_TAIL:] or process.returncode}")
     return stdout.decode("utf-8", "replace")
+
+
+def ask(question: str) -> str:
+    """Return what ffmpeg answers to "-version" and the like; it is no work, and waits for nobody."""
+    argv = [ffmpeg_program(), "-hide_banner", question]
+    done = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, check=False)
+    if done.returncode:
+        raise MediaError(f"ffmpeg {question}: {done.stderr.decode('utf-8', 'replace')[-_TAIL:]}")
+    return done.stdout.decode("utf-8", "replace")
 
 
 class Complaints:
@@ -93,8 +109,8 @@ class Complaints:
             whole = ["-i", file_url(path), "-map", "0", "-c", "copy", "-f", "null", "-"]
             argv = [ffmpeg_program(), "-hide_banner", "-nostats", "-nostdin", "-v", "warning"]
             self._processes.append(
-                subprocess.Popen(
-                    [*argv, "-err_detect", "crccheck", *whole],
+                _started(
+                    [*argv, "-err_detect", "crccheck", *whole], f"reading {path.name}",
                     stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
                 )
             )  # fmt: skip
@@ -120,3 +136,14 @@ class Complaints:
             log.seek(0)
             for line in log:
                 yield line.decode("utf-8", "replace")
+
+
+def _started(argv: Sequence[str], doing: str, **how: Any) -> subprocess.Popen[bytes]:
+    """Start a process that holds one of the host's slots for as long as it lives."""
+    slot = free_slot(doing)
+    if slot is None:
+        return subprocess.Popen(argv, **how)
+    try:
+        return subprocess.Popen(argv, pass_fds=(slot,), **how)
+    finally:
+        os.close(slot)  # ffmpeg has it now

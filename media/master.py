@@ -240,7 +240,7 @@ def _container_arguments(plan: MasterPlan, files: Sequence[Attachment], out: int
 
 def _mux(plan: MasterPlan, arguments: Sequence[str], target: Path) -> None:
     doing = f"writing the master {target.name}"
-    process = ffmpeg.start(arguments, stdin=subprocess.PIPE)
+    process = ffmpeg.start(arguments, doing, stdin=subprocess.PIPE)
     try:
         _feed(plan, process)
     except (BrokenPipeError, av.error.FFmpegError) as error:

@@ -77,6 +77,11 @@ class Restore(_Section):
         description="Pixel format of takes and master, such as yuv422p10le; auto = the restorer's.",
     )
 
+    @property
+    def rounds(self) -> bool:
+        """Whether a person chose the pixel format, and with it that a film in floats is rounded."""
+        return self.pixel_format != "auto"
+
 
 class Prompt(_Section):
     """Who captions a scene, and the text that guides a restorer which listens to text."""

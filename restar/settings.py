@@ -41,6 +41,13 @@ class Settings(BaseSettings):
         default=None,
         description="An ffmpeg to use in the place of the one that is installed along.",
     )
+    ffmpeg_at_once: int = Field(
+        default=0,
+        ge=0,
+        le=1024,
+        description="How many ffmpeg run on this host at once, started by all processes of this user; 0 "
+        "= no limit.",
+    )
     lease_seconds: float = Field(
         default=60.0, gt=0, le=86_400, description="How long a claimed job is held without renewal."
     )

@@ -28,8 +28,19 @@ from restar.spec import ResolvedStep
 from restar.timeline import FrameRange
 
 __all__ = [
-    "Needing", "Restorer", "StepContext", "invents", "needs_of", "passes_on", "restorer"
+    "ModelLicence", "Needing", "Restorer", "StepContext", "invents", "licence_of", "needs_of",
+    "passes_on", "restorer", "seams_of",
 ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ModelLicence:
+    """Under which licence the weights of a step are used; `source` is where they are from."""
+
+    name: str
+    licence: str
+    commercial_use: bool
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,6 +99,18 @@ class Needing(Protocol):
 def needs_of(member: Restorer, step: ResolvedStep, source: VideoFormat) -> Needs:
     """Return what a restorer's step needs of an agent; nothing where it does not say."""
     return member.needs(step, source) if isinstance(member, Needing) else NONE
+
+
+def licence_of(step: ResolvedStep) -> ModelLicence | None:
+    """Return the licence of a step's weights, where its restorer has a method `licence(step)`."""
+    found = getattr(restorer(step.use), "licence", None)
+    return None if found is None else found(step)
+
+
+def seams_of(member: Restorer, step: ResolvedStep, frames: FrameRange) -> list[int]:
+    """Return where on the film a step changed from one window of frames to the next, if it tells."""
+    found = getattr(member, "seams", None)
+    return [] if found is None else found(step, frames)
 
 
 def passes_on(name: str) -> bool:

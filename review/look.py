@@ -1,17 +1,23 @@
 """What the player and the timelines are told: sides, times, seams, and where flags lie."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
+import restorers
 from catalog.browse import film_rate
 from catalog.closeup import SceneSheet, TakeSheet
 from catalog.models import FilmRow, RestorationRow
 from catalog.proxies import ProxyOf
 from media.index import FrameIndex
-from restar.errors import MediaError, StoreError
+from restar.errors import MediaError, PluginError, RecipeError, StoreError
+from restar.spec import ResolvedStep
+from restar.timeline import FrameRange
+from scorers.flags import RULES
 from tasks.house import NOMINAL_RATE, House
 
 __all__ = [
@@ -22,6 +28,7 @@ __all__ = [
     "frame_times",
     "seams_of",
     "sides_of",
+    "standing",
     "take_name",
     "take_names",
 ]
@@ -115,12 +122,30 @@ def aspect_of(film: FilmRow) -> float:
 def seams_of(spec: dict[str, Any], start: int, end: int) -> list[int]:
     """Return the frames at which a step changes from one window of frames to the next."""
     found: set[int] = set()
-    for step in spec["steps"]:
-        window, overlap = step["options"].get("window"), step["options"].get("overlap", 0)
-        if isinstance(window, int) and isinstance(overlap, int) and 0 <= overlap < window:
-            stride = window - overlap
-            found |= set(range(start + stride + overlap // 2, end, stride))
+    for told in spec["steps"]:
+        step = ResolvedStep(**told)
+        with suppress(
+            PluginError, RecipeError
+        ):  # of a restorer, or a version of it, that is not here
+            found |= set(restorers.seams_of(_member(step.use), step, FrameRange(start, end)))
     return sorted(found)
+
+
+@lru_cache(maxsize=32)
+def _member(name: str) -> restorers.Restorer:
+    return restorers.restorer(name)
+
+
+def standing(metric: str, summary: dict[str, Any], limits: Mapping[str, float]) -> str:
+    """Return "bad" for a score beyond its limit, "good" for one better than a plain resize's, else ""."""
+    change, lower = summary.get("change"), summary.get("better") == "lower"
+    for rule in RULES:
+        value = summary.get("worst" if rule.over == "frame" else "mean")
+        if rule.scorer == metric and value is not None:
+            limit = limits.get(rule.flag, rule.limit)
+            if value > limit if lower else value < limit:
+                return "bad"
+    return "good" if change and (change < 0) == lower else ""
 
 
 def flag_places(flags: Sequence[str]) -> list[tuple[int, int, str]]:

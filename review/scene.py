@@ -18,7 +18,7 @@ from media.proxy import ALGORITHM
 from restar.errors import UsageError
 from restar.recipe import STANDARD_SCORERS
 from review.drawings import scene_chart
-from review.look import Side, aspect_of, flag_places, frame_times, seams_of, sides_of
+from review.look import Side, aspect_of, flag_places, frame_times, seams_of, sides_of, standing
 from review.page import form_of, house_of, render, who, whole
 from review.story import differences, events_of_scene, story_of
 from scorers.flags import RULES
@@ -57,7 +57,7 @@ def scene(
         rate=film_rate(sheet.film.media), player=player, states=states,
         waiting=[side for side in sides if states[side.proxy.key] != "ready"],
         metrics=_metrics(sheet), limits=limits, differences=differences(sheet.takes, sides),
-        recipe=recipe, takes=[side for side in sides if side.take is not None],
+        recipe=recipe, standing=standing, takes=[side for side in sides if side.take is not None],
     )  # fmt: skip
 
 

@@ -3,14 +3,19 @@
 Index 0 is clean, index 999 pure noise: x_t = alpha_t x_0 + sigma_t eps with alpha^2 + sigma^2 = 1. The
 network gives the velocity v = alpha_t eps - sigma_t x_0 (Salimans and Ho, arXiv 2202.00512). A sampler
 works with the variance-exploding sigma, sigma_t / alpha_t. The published tables are float32 with its
-cancellations (alpha[998] is 8 % off), and the same formulas in float32 are used here on purpose.
+cancellations (alpha[998] is 8 % off). Which last bits come out depends on the processor's own log,
+tan and root, and one of them can be a tenth of a percent of alpha; so the tables that the published code
+came to are kept as a file, and every machine works with the same ones.
 """
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
 from typing import Literal, Self
 
 import torch
+from safetensors.torch import load
 from torch import Tensor
 
 from restar.errors import UsageError
@@ -26,21 +31,26 @@ _COARSE_UNTIL = 500
 
 @dataclass(frozen=True)
 class Schedule:
-    """The noise schedule: `sigmas` and `alphas`, float32 tensors of one entry a time."""
+    """The noise schedule, float32 tensors of one entry a time.
+
+    `ve_sigmas` is sigma / alpha, infinite where no signal is left.
+    """
 
     sigmas: Tensor
     alphas: Tensor
+    ve_sigmas: Tensor
 
     @classmethod
-    def published(cls, steps: int = 1000) -> Self:
-        """Return STAR's, of 1000 times unless `steps` says otherwise."""
-        sigmas = torch.sqrt(torch.sigmoid(-log_snr(steps)))
-        return cls(sigmas, torch.sqrt(1 - sigmas**2))
+    def published(cls) -> Self:
+        """Return STAR's, of 1000 times."""
+        return cls(**_published_tables())
 
-    @property
-    def ve_sigmas(self) -> Tensor:
-        """sigma / alpha of each time; infinite where no signal is left."""
-        return torch.sqrt(self.sigmas**2 / (1 - self.sigmas**2))
+    @classmethod
+    def of_formula(cls, steps: int) -> Self:
+        """Return what the published formulas give in float32 on this processor."""
+        sigmas = torch.sqrt(torch.sigmoid(-log_snr(steps)))
+        noise = sigmas**2
+        return cls(sigmas, torch.sqrt(1 - noise), torch.sqrt(noise / (1 - noise)))
 
     def diffuse(self, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         """Return x_t for the clean `x0` (b, ...) at times `t` (b,)."""
@@ -128,6 +138,12 @@ class Plan:
         times = schedule.time_of(ve_sigmas)
         ends = torch.cat([ve_sigmas, ve_sigmas.new_zeros(1)])
         return cls(ends, times, times.round().long())
+
+
+@lru_cache(maxsize=1)
+def _published_tables() -> dict[str, Tensor]:
+    file = resources.files("star") / "configs" / "published-schedule.safetensors"
+    return load(file.read_bytes())
 
 
 def log_snr(steps: int) -> Tensor:

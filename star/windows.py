@@ -2,16 +2,18 @@
 
 A long clip is denoised in windows that overlap by half; at every step what the windows found clean is
 joined by a hard cut in the middle of each overlap. The release crashes where its rule gives a single
-window (33 to 40 frames at its default length); here that clip is one window.
+window (33 to 40 frames at its default length); here that clip is one window. Our own windows are of one
+size and evenly spread (`spread`). Importing this imports no torch.
 """
 
 from collections.abc import Sequence
 from itertools import pairwise
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from restar.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = [
     "Window",
@@ -21,6 +23,7 @@ __all__ = [
     "kept_ranges",
     "published_padding",
     "published_size",
+    "spread",
     "windows",
 ]
 
@@ -50,14 +53,33 @@ def windows(frames: int, length: int) -> list[Window]:
     return [*found, (start, frames)]
 
 
+def spread(length: int, window: int, overlap: int) -> list[Window]:
+    """Return windows of `window` places over `length`, evenly spread, sharing at least `overlap`.
+
+    One window of all places where they fit into one. Raises UsageError for overlaps of more than half.
+    """
+    if length < 1 or window < 1 or not 0 <= overlap <= window // 2:
+        raise UsageError(
+            f"windows of {window} with an overlap of {overlap} over {length}: needs an overlap of at "
+            f"most half a window ({window // 2})"
+        )
+    if length <= window:
+        return [(0, length)]
+    count = -(-(length - overlap) // (window - overlap))
+    starts = [round(n * (length - window) / (count - 1)) for n in range(count)]
+    return [(start, start + window) for start in starts]
+
+
 def kept_ranges(over: Sequence[Window]) -> list[Window]:
     """Return which frames of the clip are taken from each window: cut amid each overlap."""
     cuts = [(before[1] + after[0]) // 2 for before, after in pairwise(over)]
     return list(zip([over[0][0], *cuts], [*cuts, over[-1][1]], strict=True))
 
 
-def join_by_cuts(parts: Sequence[Tensor], over: Sequence[Window]) -> Tensor:
+def join_by_cuts(parts: Sequence["Tensor"], over: Sequence[Window]) -> "Tensor":
     """Return the clip (b, c, f, h, w) of its windows' latents, cut amid each overlap."""
+    import torch
+
     if len(parts) == 1:
         return parts[0]
     ranges = kept_ranges(over)

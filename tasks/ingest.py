@@ -25,6 +25,7 @@ from media.frames import TOP_FIRST, FrameIndex, IndexWriter, index_film, nominal
 from media.marks import MarksWriter
 from media.parts import film_files, float_error, probe_film
 from media.probe import MediaInfo
+from media.slots import a_slot
 from restar.errors import MediaError, StoreError
 from restar.film import FilmManifest, Identifiers, Scene, Source
 from restar.hashing import canonical_json, sha256_of_file
@@ -95,6 +96,7 @@ def _one_pass(
     with house.store.staging() as folder:
         index = folder / "index.npy"
         with (
+            a_slot(f"indexing {path.name}"),
             track(f"indexing {path.name}", "frames", _expected(info)) as advance,
             IndexWriter(index, nominal_step(info)) as writer,
             MarksWriter(folder / "marks.jsonl") as marks,

@@ -18,6 +18,7 @@ from media.format import TakeFormat, VideoFormat
 from media.frames import decode_all, decode_range, frame_md5
 from media.probe import probe
 from media.proxy import ProxyWriter, index_of
+from media.slots import a_slot
 from restar.errors import StoreError, VerificationError
 from restar.progress import track
 from restar.timeline import FrameRange
@@ -40,6 +41,7 @@ def make_proxy(house: House, *, of: ProxyOf) -> NewProxy:
     with house.store.staging() as folder:
         path, index = folder / "proxy.mp4", folder / "index.json"
         with (
+            a_slot(f"proxy of {of.kind}"),
             track(
                 f"proxy of {of.kind}, frames {of.start}-{of.end - 1}", "frames", count
             ) as advance,

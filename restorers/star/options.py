@@ -71,9 +71,14 @@ class Options(BaseModel):
     guidance_until: int = Field(
         default=0, ge=0, le=999, strict=True, description="... down to this one."
     )
+    guidance_passes: Literal["auto", "one", "two"] = Field(
+        default=AUTO,
+        description="Both texts of guidance as one batch, or one after the other; auto = one on a GPU "
+        "whose memory limit allows it without a shorter window, else two.",
+    )
     window: Annotated[int, Field(ge=2, le=512, strict=True)] | Auto = Field(
         default=AUTO,
-        description="Frames that the network sees at once; auto = 32, star-tiny 12, or what the "
+        description="Frames that the network sees at once; auto = 32, star-tiny 16, or what the "
         "memory limit allows.",
     )
     overlap: Annotated[int, Field(ge=0, le=256, strict=True)] | Auto = Field(

@@ -21,13 +21,15 @@ from restar.memory import give_back_freed
 from restar.needs import Needs
 from restar.settings import load_settings
 from restar.spec import ResolvedStep
-from restorers import StepContext
+from restar.timeline import FrameRange
+from restorers import ModelLicence, StepContext
 from restorers.resize import Resize
 from restorers.star.card import better_resized, tiny_template
 from restorers.star.options import Options, checked
 from restorers.star.settle import settled
 from restorers.star.weights import Chosen, chosen_weights
 from star.installed import require_star
+from star.windows import kept_ranges, spread, windows
 
 if TYPE_CHECKING:
     import torch
@@ -58,7 +60,7 @@ class Star:
     uses_prompt = True
     settles = (
         "model", "window", "overlap", "decode_window", "decode_overlap", "tile", "tile_overlap",
-        "precision",
+        "precision", "guidance_passes",
     )  # fmt: skip
     """Options whose `auto` depends on what is installed on a host, and on its memory."""
     condition_frames = 5
@@ -92,6 +94,21 @@ class Star:
         gpu = "cuda" if options.precision != "float32" else ""
         return Needs(weights.name, predicted(options, weights, source), gpu)
 
+    def seams(self, step: ResolvedStep, frames: FrameRange) -> list[int]:
+        """Return the frames of the film amid each overlap of two windows."""
+        options, count = checked(step.options), frames.count
+        length = int(options.window)
+        over = (
+            windows(count, length)
+            if options.blend == "cut"
+            else spread(count, length, min(int(options.overlap), length // 2))
+        )
+        return [frames.start + start for start, _ in kept_ranges(over)[1:]]
+
+    def licence(self, step: ResolvedStep) -> ModelLicence:
+        """Return the licence of a step's weights; of several parts, all of theirs."""
+        return self._weights(step).licence
+
     def smaller(self, step: ResolvedStep, source: VideoFormat) -> dict[str, Any] | None:
         """Return options in which the step takes less memory; None where it can't."""
         from restorers.star.settle import smaller
@@ -101,7 +118,7 @@ class Star:
         if less is None:
             return None
         found = less.model_dump()
-        return {name: found[name] for name in found if found[name] != step.options[name]}
+        return {name: found[name] for name in found if found[name] != step.options.get(name)}
 
     def prompt_template(self, step: ResolvedStep) -> str:
         """Return what the model is told where a recipe does not say: star-tiny's card, or the caption."""

@@ -82,6 +82,7 @@ def _answers(options: Options, tiny: bool, settings: Settings) -> dict[str, Any]
         "plan": plan,
         "steps": 1 if plan == "few" else 15,
         "guidance": 1.0 if tiny else 7.5,
+        "guidance_passes": "one" if _on_gpu(settings) and not tiny else "two",
         "window": 16 if tiny else 32,
         "overlap": 2 if tiny else 8,
         "decode_window": 2 if tiny else 8,
@@ -112,6 +113,9 @@ def _within_memory(
     from star.pipeline.memory import fitting
 
     load, appetite = _load(chosen, weights, source), _appetite(weights, chosen.precision)
+    if asked.guidance_passes == AUTO and load.bytes(appetite) > limit:
+        chosen = chosen.model_copy(update={"guidance_passes": "two"})
+        load = _load(chosen, weights, source)
     if load.bytes(appetite) <= limit:
         return chosen
     found = None
@@ -134,6 +138,7 @@ def _as_options(options: Options, load: "Load", weights: Chosen) -> Options:
     overlap = int(options.overlap) if options.overlap != AUTO else 0
     return options.model_copy(
         update={
+            "guidance_passes": "one" if load.passes_at_once > 1 else "two",
             "window": load.window,
             "overlap": min(overlap, load.window // 2),
             "decode_window": load.decode_window,
@@ -159,7 +164,7 @@ def _load(options: Options, weights: Chosen, source: VideoFormat) -> "Load":
         int(options.window),
         int(options.decode_window),
         int(options.tile) // factor,
-        options.guidance != 1,
+        2 if options.guidance != 1 and options.guidance_passes == "one" else 1,
         options.colour == "steady",
     )
 

@@ -42,6 +42,7 @@ def ways_of(options: Options, model: Model) -> Ways:
         blend=options.blend,
         guidance=Guidance(scale, options.guidance_rescale if scale != 1 else None),
         interval=(options.guidance_until, options.guidance_from),
+        one_pass=options.guidance_passes == "one",
         padding=options.pad,
         encoding=options.encoding,
         noise=options.noise,

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from restar.errors import CheckpointError
 from restar.hashing import sha256_of, sha256_of_file
+from restorers import ModelLicence
 from restorers.star.options import AUTO, TINY, Options
 from star.known import KNOWN
 from star.weights import PARTS, Installed, Part, find_weights
@@ -34,6 +35,20 @@ class Chosen:
     @property
     def is_tiny(self) -> bool:
         return self.name == TINY
+
+    @property
+    def licence(self) -> ModelLicence:
+        """star-tiny's own, or what was accepted when the parts were brought in."""
+        if self.is_tiny:
+            return ModelLicence(TINY, "Apache-2.0", True, "ships with restar, docs/star-tiny.md")
+        records = {one.record.name: one.record for one in self.parts.values()}
+        licences = dict.fromkeys(record.licence for record in records.values())
+        return ModelLicence(
+            ", ".join(records),
+            "; ".join(licences),
+            all(record.commercial_use for record in records.values()),
+            ", ".join(record.source for record in records.values() if record.source),
+        )
 
 
 def chosen_weights(options: Options, home: Path) -> Chosen:

@@ -23,8 +23,8 @@ export function keysOf(player) {
     "r": () => player.do("loop"),
     ",": () => player.slow(-1),
     ".": () => player.slow(1),
-    "<": () => player.at(player.split - 5),
-    ">": () => player.at(player.split + 5),
+    "<": () => player.view.at(player.view.split - 5),
+    ">": () => player.view.at(player.view.split + 5),
     "x": () => player.swap(),
     "q": () => player.next("a"),
     "e": () => player.next("b"),
@@ -32,7 +32,7 @@ export function keysOf(player) {
     "+": () => player.do("in"),
     "=": () => player.do("in"),
     "-": () => player.do("out"),
-    "0": () => player.scale(1),
+    "0": () => player.view.scale(1),
     "p": () => player.root.classList.toggle("pixels"),
     "o": () => player.overlay.next(),
     "w": () => player.do("full"),
@@ -59,7 +59,7 @@ export function keysOf(player) {
     if (player.$help.open && key !== "?") return;
     if (event.altKey && pans[key]) {
       const [x, y] = pans[key];
-      player.move(player.pan[0] + x, player.pan[1] + y);
+      player.view.move(player.view.pan[0] + x, player.view.pan[1] + y);
       event.preventDefault();
       return;
     }

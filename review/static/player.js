@@ -2,7 +2,9 @@
 // drawn when both sides have it, in one go; while one is missing, the clock waits. Everything has a key.
 import { Side } from "./frames.js";
 import { Overlay } from "./overlay.js";
+import { followPage, followProxies } from "./around.js";
 import { keysOf } from "./keys.js";
+import { View } from "./view.js";
 
 const SETTLE_MS = 220; // after that long at rest the frame's own pixels are shown
 const AHEAD = 16;
@@ -21,14 +23,11 @@ class Player {
     this.a = this.side(this.told.a) ?? this.sides[0];
     this.b = this.side(this.told.b) ?? this.sides.at(-1);
     this.mode = "split";
-    this.split = 50;
     this.speed = 1;
     this.loop = true;
     this.playing = false;
-    this.zoom = 1;
-    this.pan = [0, 0];
     this.gain = 2;
-    for (const name of ["stage", "pan", "wipe", "scrub", "frame", "exact", "note", "loupe", "zoom", "help"]) {
+    for (const name of ["scrub", "frame", "exact", "note", "help"]) {
       this[`$${name}`] = root.querySelector(`[data-${name}]`);
     }
     this.canvas = {};
@@ -38,13 +37,15 @@ class Player {
       this.ink[canvas.dataset.canvas] = canvas.getContext("2d");
     }
     this.overlay = new Overlay(this);
-    this.$stage.style.setProperty("--aspect", this.told.aspect);
+    this.view = new View(root, this.canvas);
+    this.view.stage.style.setProperty("--aspect", this.told.aspect);
     this.name();
     this.listen();
     keysOf(this);
+    followPage(this);
     this.turn("split");
     this.seek(at);
-    if (this.told.state) this.followProxies();
+    if (this.told.state) followProxies(this);
   }
 
   side(id) {
@@ -102,7 +103,7 @@ class Player {
     const still = (side, picture) => exact || !picture || !side.plays;
     this.$exact.hidden = !(still(this.a, left) && still(this.b, right));
     if (this.mode === "difference") this.subtract();
-    this.magnify();
+    this.view.magnify();
     this.overlay.at(frame);
   }
 
@@ -282,99 +283,7 @@ class Player {
       this.flickering = setInterval(() => this.root.classList.toggle("other"), FLICKER_MS);
     }
     if (mode === "difference") this.subtract();
-    this.cut();
-  }
-
-  at(percent) {
-    this.split = Math.min(100, Math.max(0, percent));
-    this.root.querySelector("[data-split]").value = this.split;
-    this.cut();
-  }
-
-  /** Put the cut between the sides where the split is on the stage, however the picture lies under it. */
-  cut() {
-    const width = this.$stage.clientWidth || 1;
-    const inside = (((this.split / 100) * width - this.pan[0]) / (this.zoom * width)) * 100;
-    this.$stage.style.setProperty("--wipe", `${this.split}%`);
-    this.$stage.style.setProperty("--at", `${Math.min(100, Math.max(0, inside))}%`);
-  }
-
-  scale(zoom, point) {
-    const { clientWidth: width, clientHeight: height } = this.$stage;
-    const [x, y] = point ?? [width / 2, height / 2];
-    const next = Math.min(32, Math.max(1, zoom));
-    const factor = next / this.zoom;
-    this.zoom = next;
-    this.move(x - (x - this.pan[0]) * factor, y - (y - this.pan[1]) * factor);
-    this.$zoom.textContent = next === 1 ? "fit" : `${next.toFixed(next < 10 ? 1 : 0)}×`;
-  }
-
-  move(x, y) {
-    const { clientWidth: width, clientHeight: height } = this.$stage;
-    this.pan = [
-      Math.min(0, Math.max(width * (1 - this.zoom), x)),
-      Math.min(0, Math.max(height * (1 - this.zoom), y)),
-    ];
-    this.$pan.style.transform = `translate(${this.pan[0]}px, ${this.pan[1]}px) scale(${this.zoom})`;
-    this.cut();
-  }
-
-  magnify() {
-    if (this.$loupe.hidden || !this.pointer) return;
-    const ink = this.$loupe.getContext("2d");
-    const size = this.$loupe.height;
-    const { clientWidth: width, clientHeight: height } = this.$stage;
-    const [x, y] = [(this.pointer[0] - this.pan[0]) / this.zoom / width,
-                    (this.pointer[1] - this.pan[1]) / this.zoom / height];
-    ink.imageSmoothingEnabled = false;
-    ink.fillRect(0, 0, 2 * size, size);
-    for (const [place, name] of [[0, "a"], [1, "b"]]) {
-      const canvas = this.canvas[name];
-      const wide = canvas.width / this.zoom / (width / size) / 5;
-      const high = wide * ((canvas.height / height) * (width / canvas.width));
-      ink.drawImage(canvas, x * canvas.width - wide / 2, y * canvas.height - high / 2, wide, high,
-        place * size, 0, size, size);
-    }
-    ink.fillStyle = "#e6b95c";
-    ink.fillRect(size - 1, 0, 2, size);
-    ink.fillStyle = "#000";
-    const left = Math.min(Math.max(0, this.pointer[0] - size), Math.max(0, width - 2 * size));
-    const above = this.pointer[1] - size - 24;
-    this.$loupe.style.transform =
-      `translate(${left}px, ${above > 0 ? above : this.pointer[1] + 24}px)`;
-  }
-
-  // ---- proxies that are being made ---------------------------------------------------------------
-
-  async followProxies() {
-    const form = document.querySelector("[data-proxies]");
-    if (!form) return;
-    form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      ask();
-    });
-    const ask = async () => {
-      form.querySelector("button").disabled = true;
-      await fetch(form.action, { method: "POST" });
-      follow();
-    };
-    const follow = async () => {
-      const answer = await fetch(this.told.state);
-      const { sides, waiting, failed } = await answer.json();
-      for (const [id, sha256] of Object.entries(sides)) this.side(id)?.use(sha256);
-      const left = this.sides.filter((side) => !side.plays).length;
-      form.hidden = left === 0;
-      if (left === 0) {
-        this.seek(this.frame);
-        return;
-      }
-      form.querySelector("span").textContent = waiting
-        ? `Proxies are being made: ${waiting} to go. Until then sides step frame by frame.`
-        : failed[0] ?? `${left} sides are shown in stills.`;
-      form.querySelector("button").disabled = waiting > 0;
-      if (waiting) setTimeout(follow, 1200);
-    };
-    ask();
+    this.view.turn(mode);
   }
 
   // ---- hands -------------------------------------------------------------------------------------
@@ -390,17 +299,17 @@ class Player {
       previous: () => this.jump(-1),
       next: () => this.jump(1),
       swap: () => this.swap(),
-      in: () => this.scale(this.zoom * 1.5),
-      out: () => this.scale(this.zoom / 1.5),
+      in: () => this.view.scale(this.view.zoom * 1.5),
+      out: () => this.view.scale(this.view.zoom / 1.5),
       loop: () => toggle("loop", (this.loop = !this.loop)),
       "mark-in": () => this.mark(Math.min(this.frame, this.to), this.to),
       "mark-out": () => this.mark(this.from, Math.max(this.frame, this.from)),
-      loupe: () => toggle("loupe", !(this.$loupe.hidden = !this.$loupe.hidden)),
+      loupe: () => toggle("loupe", this.view.toggleLoupe()),
       full: () => (document.fullscreenElement ? document.exitFullscreen() : this.root.requestFullscreen()),
       help: () => (this.$help.open ? this.$help.close() : this.$help.showModal()),
     };
     doings[name]?.();
-    this.magnify();
+    this.view.magnify();
   }
 
   jump(frames) {
@@ -441,81 +350,11 @@ class Player {
       if (this.playing) this.pause();
       this.seek(Number(event.target.value));
     });
-    on("[data-split]", "input", (event) => this.at(Number(event.target.value)));
     on("[data-speed]", "change", (event) => this.setSpeed(Number(event.target.value)));
     on("[data-gain]", "change", (event) => {
       this.gain = Number(event.target.value);
       this.subtract();
     });
-    this.$stage.addEventListener("pointerdown", (event) => this.grab(event));
-    this.$stage.addEventListener("pointermove", (event) => {
-      const box = this.$stage.getBoundingClientRect();
-      this.pointer = [event.clientX - box.left, event.clientY - box.top];
-      this.magnify();
-    });
-    this.$stage.addEventListener("wheel", (event) => {
-      if (!event.ctrlKey && this.zoom === 1 && !event.shiftKey) return; // the page scrolls
-      event.preventDefault();
-      const box = this.$stage.getBoundingClientRect();
-      this.scale(this.zoom * 2 ** (-event.deltaY / 300), [event.clientX - box.left, event.clientY - box.top]);
-    }, { passive: false });
-    new ResizeObserver(() => this.move(...this.pan)).observe(this.$stage);
-    document.addEventListener("click", (event) => this.click(event));
-    document.addEventListener("htmx:afterSwap", () => {
-      this.name();
-      this.tell();
-    });
-    this.root.ownerDocument.addEventListener("frame", (event) => this.heads(event.detail));
-  }
-
-  grab(event) {
-    if (event.button !== 0) return;
-    const box = this.$stage.getBoundingClientRect();
-    const percent = (x) => (100 * (x - box.left)) / box.width;
-    const near = Math.abs(event.clientX - box.left - (this.split / 100) * box.width) < 28;
-    const wipes = this.mode === "split" && (this.zoom === 1 || near);
-    const [x, y] = [event.clientX - this.pan[0], event.clientY - this.pan[1]];
-    const move = (next) => {
-      if (wipes) this.at(percent(next.clientX));
-      else if (this.zoom > 1) this.move(next.clientX - x, next.clientY - y);
-    };
-    if (wipes) move(event);
-    this.$stage.setPointerCapture(event.pointerId);
-    this.$stage.addEventListener("pointermove", move);
-    this.$stage.addEventListener("pointerup", () => this.$stage.removeEventListener("pointermove", move), { once: true });
-  }
-
-  /** A click on a drawing along the film or scene goes there. */
-  click(event) {
-    const svg = event.target.closest("[data-timeline] svg");
-    if (!svg || event.ctrlKey || event.metaKey) return;
-    const box = svg.getBoundingClientRect();
-    const whole = svg.viewBox.baseVal.width;
-    const part = (((event.clientX - box.left) / box.width) * whole) / 1000;
-    if (part > 1) return;
-    event.preventDefault();
-    this.jump(this.start + Math.floor(part * (this.end - this.start)) - this.wanted);
-  }
-
-  heads(frame) {
-    const x = (1000 * (frame - this.start + 0.5)) / (this.end - this.start);
-    for (const head of document.querySelectorAll("[data-timeline] .head")) {
-      head.setAttribute("x1", x);
-      head.setAttribute("x2", x);
-    }
-    const scene = this.told.scenes?.find(([start, end]) => start <= frame && frame < end);
-    if (scene) {
-      for (const card of document.querySelectorAll(".card.now")) card.classList.remove("now");
-      document.getElementById(`scene-${scene[2]}`)?.classList.add("now");
-    }
-    const field = document.querySelector("[data-story] [name=frame]");
-    if (field && !this.playing && document.activeElement !== field) {
-      field.value = frame;
-      clearTimeout(this.storyTimer);
-      this.storyTimer = setTimeout(() => document.body.dispatchEvent(new Event("story")), 400);
-    }
-    const split = document.querySelector("[data-split-at]");
-    if (split && document.activeElement !== split) split.value = frame;
   }
 }
 

@@ -68,7 +68,8 @@ def run_schedule(folder: Folder, file: Fixtures) -> None:
 def run_tables(file: Fixtures) -> None:
     for key, wanted in file.tensors.items():
         count = len(wanted)
-        made = Schedule.published(count)
+        whole = Schedule.published()
+        made = whole if count == len(whole.sigmas) else Schedule.of_formula(count)
         tables = {
             "sigmas_vp": made.sigmas,
             "alphas_vp": made.alphas,

@@ -32,7 +32,7 @@ class Ways:
     """Everything that is chosen about how a model works at a scene; all of it is in the spec.
 
     `window` and `overlap` are frames, `tile` and `tile_overlap` latents a side (0: no tiles). Guidance
-    acts at times of `interval` only.
+    acts at times of `interval` only; `one_pass` says whether both of its texts go in as one batch.
     """
 
     scale: int
@@ -46,6 +46,7 @@ class Ways:
     blend: Blend = "linear"
     guidance: Guidance = field(default_factory=lambda: Guidance(1.0, None))
     interval: tuple[int, int] = (0, 999)
+    one_pass: bool = False
     padding: Padding = "reflect"
     encoding: Encoding = "mode"
     noise: NoiseKind = "frame"
@@ -134,7 +135,14 @@ class Chain(Generic[T]):
         low, high = self.ways.interval
         guidance = self.ways.guidance if low <= time <= high else Guidance(1.0, None)
         predict = self.placement.cast(self.model.predict)
-        denoiser = Denoiser(predict, self.model.schedule, text, negative, guidance=guidance)
+        denoiser = Denoiser(
+            predict,
+            self.model.schedule,
+            text,
+            negative,
+            guidance=guidance,
+            one_pass=self.ways.one_pass,
+        )
 
         def work(start: int, window: list[Latent[T]]) -> Sequence[Tensor]:
             with torch.inference_mode(), self.placement.using("denoiser"):

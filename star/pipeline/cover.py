@@ -12,8 +12,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from restar.errors import UsageError
-from star.windows import Window, kept_ranges, windows
+from star.windows import Window, kept_ranges, spread, windows
 
 __all__ = ["BLENDS", "Blend", "Cover", "cover"]
 
@@ -37,21 +36,14 @@ def cover(length: int, window: int, overlap: int, blend: Blend = "linear") -> Co
     All are of one size and evenly spread. With `cut`, the published ones: by half, the last up to a
     quarter longer. Raises UsageError for an overlap of more than half a window.
     """
-    if length < 1 or window < 1 or not 0 <= overlap <= window // 2:
-        raise UsageError(
-            f"windows of {window} with an overlap of {overlap} over {length}: needs an overlap of at "
-            f"most half a window ({window // 2})"
-        )
-    if length <= window:
-        return Cover(length, ((0, length),), (torch.ones(length),))
+    spans = tuple(spread(length, window, overlap))
+    if len(spans) == 1:
+        return Cover(length, spans, (torch.ones(length),))
     if blend == "cut":
         over = windows(length, window)
         kept = kept_ranges(over)
         weights = [_inside(one, part) for one, part in zip(over, kept, strict=True)]
         return Cover(length, tuple(over), tuple(weights))
-    count = -(-(length - overlap) // (window - overlap))
-    starts = [round(n * (length - window) / (count - 1)) for n in range(count)]
-    spans = tuple((start, start + window) for start in starts)
     return Cover(length, spans, tuple(_faded(spans, length, overlap)))
 
 

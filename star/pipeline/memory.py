@@ -41,7 +41,10 @@ class Appetite:
 
 @dataclass(frozen=True)
 class Load:
-    """What is asked of it: latent rows and columns, steps, windows in frames, tiles in latents."""
+    """What is asked of it: latent rows and columns, steps, windows in frames, tiles in latents.
+
+    `passes_at_once` is 2 where both texts of guidance go in as one batch.
+    """
 
     rows: int
     columns: int
@@ -49,7 +52,7 @@ class Load:
     window: int
     decode_window: int
     tile: int = 0
-    guided: bool = False
+    passes_at_once: int = 1
     holds_back: bool = True
 
     @property
@@ -66,7 +69,7 @@ class Load:
         pixels = 4 * 3 * area * model.factor**2
         held = latent * (self.steps * 3 * self.window + 2 * self.window + 3 * self.decode_window)
         held += pixels * (2 * self.decode_window + (RADIUS + 1 if self.holds_back else 1))
-        denoise = model.denoise * self.at_once * self.window
+        denoise = model.denoise * self.at_once * self.window * self.passes_at_once
         decode = model.decode * self.at_once * self.decode_window
         return round(BASE_BYTES + model.weights + held + _SLACK * max(denoise, decode))
 
@@ -106,9 +109,9 @@ def appetite_of(
 
 
 def fitting(load: Load, model: Appetite, limit: int, step: int, fixed_window: bool) -> Load | None:
-    """Return the load as it is, or with a shorter window, or in tiles, so that it stays under `limit`.
+    """Return the load as it is, or one pass at a time, a shorter window, or tiles, to stay under `limit`.
 
-    Whole pictures with at least half the window come first, then tiles. `step` is what tiles are
+    Whole pictures with at least half the window come before tiles. `step` is what tiles are
     multiples of. None where even the smallest does not fit.
     """
     return next(
@@ -118,6 +121,9 @@ def fitting(load: Load, model: Appetite, limit: int, step: int, fixed_window: bo
 
 def _smaller(load: Load, step: int, fixed_window: bool) -> Iterator[Load]:
     yield load
+    if load.passes_at_once > 1:
+        load = replace(load, passes_at_once=1)
+        yield load
     shorter = [load.window * n // 4 for n in (3, 2)]
     windows = [] if fixed_window else [n for n in shorter if n >= _LEAST_WINDOW]
     whole = [load, *(_shortened(load, window) for window in windows)]

@@ -7,9 +7,10 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from catalog.agents import record_environment, register_agent
+from catalog.claims import claim
 from catalog.commits import MasterFile, NewTake, commit_master, commit_take
 from catalog.films import register_film
-from catalog.jobs import Lease, claim
+from catalog.jobs import Lease
 from catalog.models import FilmRow, JobKind, MasterRow, RestorationRow, TakeRow
 from catalog.restorations import open_restoration, selected_takes, want
 from catalog.shots import save_shot_list

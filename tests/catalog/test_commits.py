@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import func, select
 
 from catalog import Catalog
+from catalog.claims import claim
 from catalog.commits import (
     MasterFile,
     NewScore,
@@ -18,7 +19,7 @@ from catalog.commits import (
 )
 from catalog.control import cancel
 from catalog.events import events_of, film_stream, head_of, restoration_stream, verify_chain
-from catalog.jobs import NewJob, claim, dedupe_key, enqueue, job_counts, requeue_expired
+from catalog.jobs import NewJob, dedupe_key, enqueue, job_counts, requeue_expired
 from catalog.models import (
     EventRow,
     JobKind,

@@ -1,19 +1,18 @@
 """Jobs: queued once, claimed once, in the right order, and never lost."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import select, text
-from sqlalchemy.dialects import sqlite
+from sqlalchemy import event, select, text
 from sqlalchemy.exc import IntegrityError
 
 from catalog import Catalog
 from catalog.agents import seen
+from catalog.claims import Offer, claim, without_captions
 from catalog.control import cancel, retry
 from catalog.jobs import (
     NewJob,
-    Offer,
-    claim,
     close_queued,
     dedupe_key,
     enqueue,
@@ -26,10 +25,8 @@ from catalog.jobs import (
     renew,
     requeue_dead,
     requeue_expired,
-    without_captions,
 )
 from catalog.models import AgentRow, JobKind, JobRow, JobState
-from catalog.turns import _READY, _locking
 from catalog.types import db_time
 from restar.errors import LeaseLost
 from tests.catalog.rows import ALL_KINDS, add_agent, add_restoration, claimed
@@ -291,13 +288,22 @@ def test_what_nobody_needs_leaves_the_queue_but_work_goes_on(catalog: Catalog) -
 
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_a_claim_reads_the_queue_in_order_and_sorts_nothing(catalog: Catalog) -> None:
-    with catalog.read() as session:
-        query = _locking(select(JobRow.id).where(*_READY, JobRow.need_id == 1)).compile(
-            dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}
-        )
-        plan = " ".join(row[3] for row in session.execute(text(f"EXPLAIN QUERY PLAN {query}")))
-    assert "COVERING INDEX ix_job_queue" in plan
-    assert "TEMP B-TREE" not in plan
+    ran: list[tuple[str, Any]] = []
+    event.listen(
+        catalog.engine, "before_cursor_execute", lambda *seen: ran.append((seen[2], seen[3]))
+    )
+    with catalog.begin() as session:
+        enqueue(session, NewJob(RESTORE, "k"))
+        agent = add_agent(session)
+        ran.clear()
+        assert claim(session, agent, Offer((RESTORE,), 1 << 30, ("cuda",), "m"), 60) is not None
+        ((statement, values),) = ran
+        plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values).all()
+    queue = "COVERING INDEX ix_job_queue (state=? AND held=? AND need_id=?)"
+    reads = [parent for _, parent, _, line in plan if queue in line]
+    assert len(reads) == 2, "the heads, then the one that is locked"
+    assert not [line for _, parent, _, line in plan if parent in reads and "B-TREE" in line]
+    assert not [line for *_, line in plan if line.startswith("SCAN job")]
 
 
 def test_the_database_refuses_a_state_that_is_none(catalog: Catalog) -> None:

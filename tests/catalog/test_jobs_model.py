@@ -22,13 +22,12 @@ from hypothesis.stateful import (
 from sqlalchemy import delete, select
 
 from catalog import Catalog
+from catalog.claims import Offer, claim
 from catalog.control import cancel, retry, set_priority
 from catalog.jobs import (
     PHASES,
     Lease,
     NewJob,
-    Offer,
-    claim,
     enqueue,
     fail,
     finish,

@@ -5,8 +5,9 @@ from sqlalchemy import select, update
 
 from catalog import Catalog
 from catalog.browse import PAGE, film_cards, list_films
+from catalog.claims import claim
 from catalog.closeup import film_sheet, masters_of, scene_sheet
-from catalog.jobs import claim, fail
+from catalog.jobs import fail
 from catalog.models import JobKind, JobRow, ProxyRow, RestorationSceneRow
 from catalog.proxies import NewProxy, ProxyOf, commit_proxy, proxy_states, want_proxies
 from catalog.pulse import changes_since, pulse_of

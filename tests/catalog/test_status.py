@@ -8,8 +8,9 @@ from catalog.agents import (
     record_metric_licence,
     record_model_licence,
 )
+from catalog.claims import claim
 from catalog.commits import NewScore, commit_scores
-from catalog.jobs import NewJob, claim, dedupe_key, enqueue, fail
+from catalog.jobs import NewJob, dedupe_key, enqueue, fail
 from catalog.models import EnvironmentRow, JobKind, MetricLicenceRow, ModelLicenceRow
 from catalog.status import scene_table, status
 from tests.catalog.rows import (

@@ -5,8 +5,9 @@ from collections import Counter
 import pytest
 
 from catalog import Catalog
+from catalog.claims import Offer, claim
 from catalog.control import set_priority
-from catalog.jobs import NewJob, Offer, claim, enqueue, fail, finish, hand_back
+from catalog.jobs import NewJob, enqueue, fail, finish, hand_back
 from catalog.models import JobKind
 from tests.catalog.rows import ALL_KINDS, add_agent, add_restoration, claimed
 

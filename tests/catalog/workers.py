@@ -7,7 +7,8 @@ from multiprocessing.synchronize import Barrier
 
 from catalog import open_catalog
 from catalog.agents import register_agent
-from catalog.jobs import claim, finish
+from catalog.claims import claim
+from catalog.jobs import finish
 from catalog.models import JobKind
 from catalog.restorations import lock_restoration
 from tests.catalog.rows import add_agent, restore

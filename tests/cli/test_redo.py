@@ -62,6 +62,10 @@ def test_redo_runs_the_scene_and_select_brings_the_old_take_back(
     restar("select", scenes, "--scenes", "2", "--take", before[1]["take_key"][:12])
     assert restorations(restar, scenes) == 5
     assert framemd5(master) == first
+    written = master.stat().st_mtime_ns
+    again = restar("select", scenes, "--scenes", "2", "--take", before[1]["take_key"][:12])
+    assert "chosen already" in again.err
+    assert (again.path, master.stat().st_mtime_ns) == (master, written)
     decisions = [e["detail"]["decision"] for e in restar("events", scenes, "--json").json
                  if e["type"] == "appraisal"]  # fmt: skip
     assert decisions == ["redo", "accept"]
@@ -100,6 +104,7 @@ def test_what_the_review_room_asks_an_agent_resolves(
     ("options", "said"),
     [
         (("--scenes", "9"), "has scenes 1-4, not 9"),
+        (("--scenes", "1", "--strength", "0.5"), "scene 1 can't have strength 0.5: step"),
         (("--scenes", "1", "--strength", "0.5"), "unknown key 'strength'"),
         (("--scenes", "1", "--recipe", "identity"), "could not join"),
         (("--scenes", "1", "--seed", "1", "--seen", "f" * 64), "is selected by now"),

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 import torch
+from sqlalchemy import select
 
+from catalog import open_catalog
+from catalog.models import ModelLicenceRow, TakeRow
 from tests.cli.conftest import Restar
 from tests.films import run_ffmpeg
 from tests.flows.world import framemd5
@@ -140,7 +143,7 @@ def test_the_prompt_of_star_tiny_is_shown_and_can_be_turned(
 
 
 def test_after_out_of_memory_the_scene_gets_a_smaller_window(
-    restar: Restar, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    restar: Restar, film: Path, tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from restorers.star import Star
 
@@ -167,6 +170,15 @@ def test_after_out_of_memory_the_scene_gets_a_smaller_window(
     )
     assert len(framemd5(again.path)) == 12
     assert len(windows) == 2, "a rebuild replays what was recorded"
+
+    other = tmp_path / "other.mkv"
+    run_ffmpeg(["-f", "lavfi", "-i", "smptebars=s=48x32:r=24:d=0.25", "-c:v", "ffv1", str(other)])
+    restar("restore", other, "--recipe", chosen, "--plain", "-o", tmp_path / "out")
+    assert windows[2] == windows[1], "the next film of that size does not fail first"
+    with open_catalog(f"sqlite:///{home / 'catalog.sqlite'}") as catalog, catalog.read() as session:
+        for take in session.scalars(select(TakeRow)):
+            licence = session.get_one(ModelLicenceRow, take.spec["steps"][0]["model_sha256"])
+            assert licence.name == "trial"
 
 
 def test_auto_is_answered_once_a_restoration(

@@ -46,6 +46,7 @@ def test_an_agent_killed_at_work(at: str, world: World, frames: list[bytes]) -> 
     assert len(begun) <= 4 + len(held), "more was done again than the dead agent held"
 
 
+@BOTH
 def test_a_dead_agent_s_work_is_claimed_within_its_lease_and_5_s(world: World) -> None:
     world.queue()
     victim = world.agent(place="elsewhere", **world.stalled("middle", scene=SECOND))
@@ -271,6 +272,7 @@ def test_an_agent_that_hangs_in_a_call_is_gone_in_time_too(world: World) -> None
     assert not world.job_states()[JobState.LEASED]
 
 
+@BOTH
 def test_a_cancelled_job_is_given_up(world: World) -> None:
     world.queue()
     agent = world.agent(
@@ -286,6 +288,7 @@ def test_a_cancelled_job_is_given_up(world: World) -> None:
     assert len(world.take_shas()) == 3
 
 
+@BOTH
 def test_leases_are_taken_back_once(world: World) -> None:
     world.queue()
     victim = world.agent(place="elsewhere", **world.stalled("middle", scene=SECOND))

@@ -45,7 +45,7 @@ class Server:
                 stderr=log,
                 stdout=log,
             )
-        until(self.answers, "Prefect's server answers")
+        until(self.answers, "Prefect's server answers", 180)
 
     def kill(self) -> None:
         self.process.send_signal(signal.SIGKILL)

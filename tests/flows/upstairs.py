@@ -5,9 +5,12 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import psutil
@@ -31,12 +34,13 @@ class Up:
         self.environment = {
             **inherited,
             "RESTAR_HOME": str(self.home),
+            "PWD": str(folder),  # as of a shell that is not in the clone
             "RESTAR_AGENT": "archive",
             "RESTAR_THREADS": "1",
             "PYTHONPATH": str(ROOT),
             **environment,
         }
-        command = ["up", "--port", str(self.port), "--review-port", str(review)]
+        command = ["up", "--port", str(self.port), "--review-port", str(review), "--gpus", "2"]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "cli", *command],
@@ -51,42 +55,71 @@ class Up:
 
         until(there, "everything is up", self.seconds)
 
-    def run(self, deployment: str, **parameters: Any) -> str:
-        """Start a run of a deployment as Prefect's page does; return its id."""
-        found = self._asked("GET", f"/deployments/name/{deployment}")
-        wanted = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
-        made = self._asked("POST", f"/deployments/{found['id']}/create_flow_run", wanted)
-        return str(made["id"])
+    def deployment(self, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.asked("GET", f"/deployments/name/{name}")
+        return found
 
-    def _asked(self, method: str, path: str, content: Any = None) -> dict[str, Any]:
-        """Ask the API; 503 says that its database is busy, and is asked again, as clients do."""
+    def run(self, deployment: str, state: str = "SCHEDULED", **parameters: Any) -> str:
+        """Start a run of a deployment as Prefect's page does; return its id."""
+        wanted = {"parameters": parameters, "state": {"type": state}}
+        place = f"/deployments/{self.deployment(deployment)['id']}/create_flow_run"
+        return str(self.asked("POST", place, wanted)["id"])
+
+    def emit(self, event: str, resource: str, **payload: Any) -> None:
+        """Send an event as any program may that knows where the server is."""
+        self.asked("POST", "/events", [{
+            "id": str(uuid4()), "event": event, "occurred": datetime.now(UTC).isoformat(),
+            "resource": {"prefect.resource.id": resource}, "payload": payload,
+        }])  # fmt: skip
+
+    def server(self) -> psutil.Process:
+        """The process of Prefect's server."""
+        family = psutil.Process(self.process.pid).children()
+        (found,) = [one for one in family if "flows.server" in one.cmdline()]
+        return found
+
+    @contextmanager
+    def paused(self, pool: str) -> Iterator[None]:
+        """No run of a work pool is started inside the block."""
+        self.asked("PATCH", f"/work_pools/{pool}", {"is_paused": True})
+        try:
+            yield
+        finally:
+            self.asked("PATCH", f"/work_pools/{pool}", {"is_paused": False})
+
+    def asked(self, method: str, path: str, content: Any = None) -> Any:
+        """Ask the API; a server that is busy (503) or away is asked again, as clients do."""
 
         def answer() -> httpx.Response | None:
-            got = self.api.request(method, path, json=content)
+            try:
+                got = self.api.request(method, path, json=content)
+            except httpx.TransportError:
+                return None
             return None if got.status_code == 503 else got
 
         got: httpx.Response = until(answer, f"an answer of {path}", 60)
-        data: dict[str, Any] = got.raise_for_status().json()
-        return data
+        return got.raise_for_status().json() if got.content else None
 
     def completed(self, run_id: str) -> dict[str, Any]:
         """Wait for the end of a run; it has to be completed."""
 
         def ended() -> dict[str, Any] | None:
-            run = self._asked("GET", f"/flow_runs/{run_id}")
+            run = self.asked("GET", f"/flow_runs/{run_id}")
             return run if run["state_type"] not in ("SCHEDULED", "PENDING", "RUNNING") else None
 
         run: dict[str, Any] = until(ended, f"run {run_id} ends", self.seconds)
         assert run["state_type"] == "COMPLETED", run["state"]
         return run
 
+    def state_of(self, run_id: str) -> str:
+        return str(self.asked("GET", f"/flow_runs/{run_id}")["state_type"])
+
     def wait(self, ready: Callable[[], Any], what: str) -> Any:
         return until(ready, what, self.seconds)
 
-    def all_of(self, what: str) -> list[dict[str, Any]]:
+    def all_of(self, what: str, only: dict[str, Any] | None = None) -> list[dict[str, Any]]:
         """Everything of a kind (flow_runs, task_runs, automations, artifacts...) that Prefect knows."""
-        found: Any = self._asked("POST", f"/{what}/filter", {})
-        return list(found)
+        return list(self.asked("POST", f"/{what}/filter", only or {}))
 
     def events(self) -> set[str]:
         """The names of the events that restar emitted."""
@@ -95,7 +128,7 @@ class Up:
             "filter": {"occurred": since, "event": {"exclude_prefix": ["prefect."]}},
             "limit": 50,
         }
-        found = self._asked("POST", "/events/filter", asked)
+        found = self.asked("POST", "/events/filter", asked)
         return {event["event"] for event in found["events"]}
 
     def close(self) -> None:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from catalog.closeup import TakeSheet
 from catalog.models import FilmRow, TakeRow
 from restar.settings import Settings
 from review.app import create_app
-from review.look import aspect_of, flag_places, seams_of, take_names
+from review.look import aspect_of, flag_places, seams_of, standing, take_names
 from tasks.house import open_house
 
 
@@ -42,10 +43,26 @@ def test_takes_are_named_by_what_tells_them_apart() -> None:
 
 
 def test_seams_are_where_windows_meet() -> None:
-    spec = {"steps": [{"use": "star", "options": {"window": 32, "overlap": 8}}]}
-    assert seams_of(spec, 100, 190) == [128, 152, 176]
-    assert seams_of({"steps": [{"use": "resize", "options": {"scale": 2}}]}, 0, 99) == []
-    assert seams_of({"steps": [{"use": "odd", "options": {"window": "auto"}}]}, 0, 99) == []
+    from star.pipeline.cover import cover
+
+    def star(**options: Any) -> dict[str, Any]:
+        return {"steps": [{"use": "star", "algorithm": 1, "options": options, "model_sha256": ""}]}
+
+    over = cover(90, 32, 8)
+    found = seams_of(star(window=32, overlap=8), 100, 190)
+    assert found == [100 + (a[1] + b[0]) // 2 for a, b in pairwise(over.windows)]
+    assert found == [125, 145, 164]
+    for seam in found:  # there, each of two windows has its share
+        shares = [w[seam - 100 - s] for (s, e), w in zip(over.windows, over.weights, strict=True)
+                  if s <= seam - 100 < e]  # fmt: skip
+        assert len(shares) == 2
+        assert all(0.3 < share < 0.7 for share in shares)
+    assert seams_of(star(window=32, overlap=8), 100, 132) == []
+    assert seams_of(star(window=32, overlap=16, blend="cut"), 0, 60) == [24, 40]
+    other = {"use": "resize", "algorithm": 1, "options": {"scale": 2}, "model_sha256": ""}
+    assert seams_of({"steps": [other]}, 0, 99) == []
+    assert seams_of({"steps": [{**other, "use": "gone"}]}, 0, 99) == []
+    assert seams_of(star(window=32, unknown=1), 0, 99) == []
 
 
 def test_flags_say_where() -> None:
@@ -81,3 +98,15 @@ def test_pages_of_a_large_catalog_are_quick_and_small(tmp_path: Path) -> None:
 def test_neither_torch_nor_prefect_is_loaded() -> None:
     heavy = "import sys, review.server; sys.exit(bool({'torch', 'prefect'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", heavy], check=False).returncode == 0
+
+
+def test_a_score_is_red_beyond_its_limit_and_green_above_a_resize() -> None:
+    jump = {"mean": 0.5, "worst": 2.5, "better": "lower", "change": 0.1}
+    assert standing("seam-jump", jump, {}) == "bad"
+    assert standing("seam-jump", jump, {"seam-jump": 3.0}) == ""
+    assert standing("seam-jump", {**jump, "worst": 1.0, "change": -0.1}, {}) == "good"
+    kept = {"mean": 0.5, "worst": 0.4, "better": "higher", "change": 0.2}
+    assert standing("detail-kept", kept, {}) == "bad"
+    assert standing("detail-kept", {**kept, "mean": 0.95}, {}) == "good"
+    assert standing("psnr-to-source", {**kept, "change": -14.0}, {}) == ""
+    assert standing("psnr-to-source", {"better": "higher"}, {}) == ""

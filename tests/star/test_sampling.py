@@ -9,7 +9,7 @@ from restar.errors import UsageError
 from star.guidance import guide
 from star.noise import FrameNoise, brownian, no_noise, recorded
 from star.sampling import Progress, ddim, dpmpp_2m_sde
-from star.schedule import Plan, Schedule, few_step_plan, make_plan
+from star.schedule import Plan, Schedule, few_step_plan, log_snr, make_plan
 
 SCHEDULE = Schedule.published()
 SHAPE = (2, 3, 4, 2, 2)
@@ -27,6 +27,16 @@ def test_tables_are_on_the_circle() -> None:
     assert float(SCHEDULE.sigmas[-1]) == 1.0
     assert float(SCHEDULE.alphas[899]) == pytest.approx(0.04257, abs=5e-6)
     torch.testing.assert_close(SCHEDULE.sigmas**2 + SCHEDULE.alphas**2, torch.ones(1000))
+
+
+def test_the_kept_tables_are_what_the_formulas_give() -> None:
+    here = Schedule.of_formula(1000)
+    torch.testing.assert_close(SCHEDULE.sigmas, here.sigmas, rtol=1e-6, atol=0)
+    torch.testing.assert_close(SCHEDULE.alphas[:900], here.alphas[:900], rtol=1e-4, atol=0)
+    torch.testing.assert_close(SCHEDULE.ve_sigmas[:900], here.ve_sigmas[:900], rtol=1e-4, atol=0)
+    exact = torch.sigmoid(-log_snr(1000).double()).sqrt()
+    torch.testing.assert_close(SCHEDULE.sigmas.double(), exact, rtol=3e-7, atol=0)
+    assert SCHEDULE.ve_sigmas[-1].isinf()
 
 
 def test_velocity_and_clean_are_inverse() -> None:

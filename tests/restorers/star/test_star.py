@@ -14,9 +14,10 @@ from media.convert import planes, to_rgb
 from media.format import ColourTags, VideoFormat
 from media.synthetic import moving_pictures
 from restar.errors import CheckpointError, RecipeError
+from restar.settings import load_settings
 from restar.spec import ResolvedStep
 from restar.timeline import FrameRange
-from restorers import StepContext, needs_of
+from restorers import ModelLicence, StepContext, licence_of, needs_of
 from restorers.contract import RestorerContract
 from restorers.star import Star
 from restorers.star.card import better_resized
@@ -123,6 +124,17 @@ def test_everything_auto_is_answered_and_written(star: Star) -> None:
     assert resolved(star, **step.options) == step
 
 
+def test_the_licence_of_the_weights_is_told(star: Star) -> None:
+    assert licence_of(resolved(star)) == ModelLicence(
+        "star-tiny", "Apache-2.0", True, "ships with restar, docs/star-tiny.md"
+    )
+    trial = licence_of(resolved(star, **QUICK))
+    assert trial is not None
+    assert trial.name == "trial"
+    assert trial.licence
+    assert licence_of(ResolvedStep("identity", 1, {})) is None
+
+
 def test_the_default_is_star_light_where_it_is_installed_whole(
     star: Star, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,6 +198,30 @@ def test_a_memory_limit_shortens_windows_then_cuts_tiles(
     monkeypatch.setenv("RESTAR_STAR_MEMORY_MIB", "300")
     with pytest.raises(RecipeError, match="more than the 300 MiB"):
         resolved(star, large)
+
+
+def test_guidance_takes_one_pass_on_a_gpu_that_has_room(
+    star: Star, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guided = {**QUICK, "guidance": 7.5, "window": 32, "decode_window": 1, "decode_overlap": 0}
+    assert resolved(star, **guided).options["guidance_passes"] == "two"
+    monkeypatch.setenv("RESTAR_STAR_DEVICE", "cuda")
+    monkeypatch.setenv("RESTAR_STAR_MEMORY_MIB", "100000")
+    large = VideoFormat(320, 240, "yuv420p")
+    one = resolved(star, large, **guided)
+    assert one.options["guidance_passes"] == "one"
+    weights = chosen_weights(star_options(one), load_settings().weights_root)
+    need = predicted(star_options(one), weights, large)
+    monkeypatch.setenv("RESTAR_STAR_MEMORY_MIB", str((need >> 20) - 1))
+    two = resolved(star, large, **guided)
+    assert two.options["guidance_passes"] == "two"
+    assert two.options["window"] == one.options["window"]
+    less = star.smaller(one, large)
+    assert less is not None
+    assert less["guidance_passes"] == "two"
+    assert not {"window", "tile"} & set(less)
+    with pytest.raises(RecipeError, match="windows of 32 frames"):
+        resolved(star, large, **guided, guidance_passes="one", tile=0)
 
 
 def test_after_out_of_memory_there_is_a_smaller_way(star: Star) -> None:

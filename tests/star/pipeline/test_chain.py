@@ -211,6 +211,20 @@ def test_guidance_acts_in_its_interval_only(published: Published) -> None:
     assert not torch.equal(always, none)
 
 
+def test_both_texts_in_one_pass_give_what_two_passes_give(published: Published) -> None:
+    given = clip(5)
+    two = restored(published, given)
+    one = restored(published, given, one_pass=True)
+    torch.testing.assert_close(one, two, rtol=0, atol=1e-4)
+    tiles = {"tile": 8, "tile_overlap": 2, "window": 3, "overlap": 1}
+    torch.testing.assert_close(
+        restored(published, given, one_pass=True, **tiles),
+        restored(published, given, **tiles),
+        rtol=0,
+        atol=1e-4,
+    )
+
+
 def test_sampled_encoding_and_reference_noise_run(published: Published) -> None:
     given = clip(3)
     mode = restored(published, given)
