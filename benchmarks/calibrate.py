@@ -80,7 +80,7 @@ def source_pairs(source: list[Picture]) -> list[Pair]:
     for index, picture in enumerate(source):
         frame = from_rgb(np.clip(picture, 0, 1), video)
         pairs.append(Pair(index, frame, frame, (video, video), pairs[-1] if pairs else None))
-        for name in ("luma", "source_small", "source_flow_luma", "flow"):
+        for name in ("luma", "source_tiles", "source_flat", "source_flow_luma", "flow"):
             getattr(pairs[-1], name)
     return pairs
 

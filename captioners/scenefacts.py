@@ -78,7 +78,7 @@ def facts_of(film: MeasuredFilm, scene: FrameRange) -> SceneFacts:
         motion=_motion(pairs, rate, grain == "no"),
         camera=_camera(pairs, rate),
         grain=grain,
-        flicker=_flicker(frames, stands),
+        flicker=_flicker(frames, stands, rate),
         sharpness=_sharpness(lit),
         fade_in=_fade(frames, rate),
         fade_out=_fade(frames[::-1], rate),
@@ -166,14 +166,14 @@ def _grain(samples: NDArray[np.void], stands: bool) -> YesNo:
         return None
     one = _median(usable["grain"])
     two = _median(usable["grain_still"])
-    if stands and two > 2.2 and one > 0.8:
+    if two > 2.2 and one > (0.8 if stands else 2.2):
         return "yes"
     if one < 1.0:
         return "no" if not (stands and two > 1.2) else None
-    return "yes" if one > 2.2 and two > 2.2 else None
+    return "yes" if one > 1.15 and two > 3.5 else None
 
 
-def _flicker(frames: NDArray[np.void], stands: bool) -> YesNo:
+def _flicker(frames: NDArray[np.void], stands: bool, rate: float) -> YesNo:
     """Flicker is a change of the whole picture that turns back at once; a fade goes on.
 
     Where the picture stands less of it is clear: what moves changes brightness, too.
@@ -184,11 +184,35 @@ def _flicker(frames: NDArray[np.void], stands: bool) -> YesNo:
     change = np.clip(change, -24, 24) / level
     back = np.diff(change) / 2  # a steady fade is gone, what alternates is kept whole
     strength = float(np.median(np.abs(back)))
-    if strength < 0.0018:
-        return "no"
     alternating = float(np.mean(change[1:] * change[:-1] < 0))
     clear = strength > (0.0045 if stands else 0.009) and alternating > 0.4
-    return "yes" if clear or strength > 0.015 else None
+    if clear or strength > 0.015 or _breathes(frames, stands, rate):
+        return "yes"
+    return "no" if strength < 0.0018 else None
+
+
+def _breathes(frames: NDArray[np.void], stands: bool, rate: float) -> bool:
+    """Whether brightness swells and falls within a second, in all of the picture alike.
+
+    Told by the mean against itself over a second, outside of fades. All of the picture: the median of
+    its cells goes with the mean (by ranks), which a subject or a pan changes in some places more than in
+    others.
+    """
+    lit = np.flatnonzero(frames["spread"] > 0.95 * float(np.quantile(frames["spread"], 0.75)))
+    shown = frames[lit[0] : lit[-1] + 1] if len(lit) else frames[:0]
+    second = round(rate) | 1
+    if len(shown) < max(24, second):
+        return False
+    mean, change = shown["mean"].astype(float), shown["change"][1:].astype(float)
+    padded = np.pad(mean, second // 2, mode="reflect", reflect_type="odd")
+    slow = np.convolve(padded, np.ones(second) / second, "valid")
+    swell = (mean - slow) / np.maximum(slow, 12)
+    strength = 1.48 * float(np.median(np.abs(swell)))
+    turns = float(np.sum(swell[1:] * swell[:-1] < 0)) * rate / len(mean)
+    if strength < (0.005 if stands else 0.007) or turns < 2:
+        return False
+    ranks = [np.argsort(np.argsort(values)) for values in (change, np.diff(mean))]
+    return float(np.corrcoef(*ranks)[0, 1]) > (0.85 if stands else 0.95)
 
 
 def _sharpness(samples: NDArray[np.void]) -> Sharpness:
@@ -213,8 +237,8 @@ def _fade(frames: NDArray[np.void], rate: float) -> YesNo:
     whole = float(np.quantile(spread, 0.75))
     if whole < 10:
         return None
-    if spread[0] > 0.5 * whole:
-        return "no"
+    if spread[0] > 0.5 * whole:  # dust and grain on a black are half a dim picture's spread
+        return "no" if mean[0] >= 24 or whole > 20 else None
     if spread[0] > 0.15 * whole or not (mean[0] < 24 or mean[0] > 232):
         return None
     reached = int(np.argmax(spread > 0.85 * whole))

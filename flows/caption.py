@@ -24,7 +24,8 @@ from catalog.events import EventType, append, restoration_stream
 from catalog.models import RestorationRow, RestorationSceneRow
 from catalog.restorations import recipe_of, restoration_scenes, restorations_of, set_overrides
 from flows.chains import plan_here
-from flows.prepare import open_for, record_words
+from flows.prepare import open_for
+from flows.wants import record_words
 from restar.errors import UsageError
 from restar.progress import track
 from restar.prompt import MOST_CHARACTERS, clean

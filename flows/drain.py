@@ -37,9 +37,9 @@ from flows.bench import DRAINED, Bench, Drained, Ready, Shift, Trade
 from flows.chains import Chains, plan_here
 from flows.choose import choose
 from flows.leases import Leases
-from flows.prepare import queue_score, record_words, want_scene
 from flows.shrink import want_less
 from flows.stop import Interrupted, Stop
+from flows.wants import queue_score, record_words, want_scene
 from media.proxy import ALGORITHM
 from restar.errors import LeaseLost, StoreError
 from restar.failures import Failure, failure_of

@@ -25,7 +25,8 @@ from catalog.restorations import (
 )
 from flows.chains import Chains
 from flows.leases import held
-from flows.prepare import take_back_dead_work, want_scene
+from flows.prepare import take_back_dead_work
+from flows.wants import want_scene
 from restar.errors import CatalogError, DamagedMediaError, IncompleteError, StoreError
 from restar.hashing import sha256_of_file
 from restar.log import about

@@ -13,13 +13,9 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from catalog.agents import record_model_licence
-from catalog.base import JobKind
 from catalog.commits import mark_take_lost
-from catalog.events import EventType, append, restoration_stream
-from catalog.jobs import NewJob, dedupe_key, enqueue, requeue_dead, requeue_expired
+from catalog.jobs import requeue_dead, requeue_expired
 from catalog.models import RestorationRow, RestorationSceneRow
-from catalog.redo import caption_job
 from catalog.restorations import (
     find_takes,
     open_restoration,
@@ -28,41 +24,30 @@ from catalog.restorations import (
     restorations_of,
     set_output,
     set_overrides,
-    set_words,
-    unselect,
-    want,
 )
 from catalog.shots import latest_shot_list
 from flows.chains import Chains, Settled, plan_here
+from flows.wants import settle_scenes, wanted_take
 from restar.errors import CatalogError, RecipeError, StoreError, UsageError
 from restar.film import Identifiers
-from restar.needs import NONE
 from restar.progress import track
 from restar.recipe import Recipe
-from restar.spec import Spec, take_key
-from restar.timeline import FrameRange, format_scenes
-from restorers import licence_of
+from restar.timeline import format_scenes
 from tasks.assemble import claim_place, master_path
 from tasks.assumptions import record_assumptions
-from tasks.caption import Teller, Words, is_resized
-from tasks.guard import guard_wanted
+from tasks.caption import Teller
 from tasks.house import House, OpenFilm, open_film, place, process_is_alive
 from tasks.ingest import ingest
-from tasks.plan import Plan, replaced, spec_of
+from tasks.plan import Plan
 from tasks.score import check_scoring
 from tasks.shots import shots_of
 
 __all__ = [
     "Order",
     "Prepared",
-    "hold_back",
     "open_for",
     "prepare",
-    "queue_score",
-    "record_words",
-    "settle_scenes",
     "take_back_dead_work",
-    "want_scene",
 ]
 
 
@@ -132,187 +117,6 @@ def prepare(house: House, path: Path, order: Order, film_id: str | None = None) 
                 set_overrides(session, restoration.id, scene.number, scene.overrides)
         queued = settle_scenes(session, house, restoration, mine, settled, order.priority)
     return Prepared(film_id, restoration.id, target, len(scenes), queued)
-
-
-def settle_scenes(
-    session: Session,
-    house: House,
-    restoration: RestorationRow,
-    scenes: Sequence[RestorationSceneRow],
-    settled: Mapping[int, Settled],
-    priority: int = 0,
-) -> int:
-    """Record the words of scenes and want their takes; return how many jobs that needs."""
-    by_teller: dict[int, tuple[Teller, dict[int, Words | None]]] = {}
-    for scene in scenes:
-        one = settled[scene.number]
-        by_teller.setdefault(id(one.teller), (one.teller, {}))[1][scene.number] = one.words
-    for teller, words in by_teller.values():
-        _record_licences(session, teller.plan)
-        record_words(session, house, restoration, words, teller)
-    queued = 0
-    for scene in scenes:
-        one = settled[scene.number]
-        if one.words is None:
-            enqueue(session, caption_job(scene, restoration.film_id, priority), reopen=True)
-            queued += 1
-            continue
-        scene.prompt, scene.marks = one.words.prompt.text, list(one.words.marks)
-        queued += want_scene(
-            session, house, restoration, scene, one.plan, one.recipe, priority=priority
-        )
-    return queued
-
-
-def _record_licences(session: Session, plan: Plan) -> None:
-    for step in plan.steps:
-        found = licence_of(step) if step.model_sha256 else None
-        if found is not None:
-            record_model_licence(
-                session,
-                model_sha256=step.model_sha256,
-                name=found.name,
-                licence=found.licence,
-                commercial_use=found.commercial_use,
-                source=found.source,
-            )
-
-
-def record_words(
-    session: Session,
-    house: House,
-    restoration: RestorationRow,
-    words: Mapping[int, Words | None],
-    teller: Teller,
-) -> list[int]:
-    """Record what is told of scenes; return which are new. Their captioner is named in one event."""
-    new = [
-        number
-        for number, said in words.items()
-        if said is not None
-        and set_words(
-            session,
-            restoration.id,
-            number,
-            caption=said.caption.text,
-            captioner=said.caption.revision,
-            prompt=said.prompt.text,
-            record=said.prompt.to_json(),
-            marks=said.marks,
-        )
-    ]
-    if new and any(said.caption.text for said in words.values() if said is not None):
-        append(
-            session,
-            restoration_stream(restoration.id),
-            EventType.METADATA_EXTRACTION,
-            film_id=restoration.film_id,
-            agent=house.who,
-            detail={
-                "captioner": teller.name, "revision": teller.revision, "chosen": teller.why,
-                "scenes": format_scenes(new),
-            },
-        )  # fmt: skip
-    cards = [number for number in new if (said := words[number]) is not None and said.card]
-    if cards:
-        append(
-            session, restoration_stream(restoration.id), EventType.POLICY_ASSIGNMENT,
-            film_id=restoration.film_id, agent=house.who,
-            detail={"text_cards": "resize", "scenes": format_scenes(cards)},
-        )  # fmt: skip
-    return new
-
-
-def want_scene(
-    session: Session,
-    house: House,
-    restoration: RestorationRow,
-    scene: RestorationSceneRow,
-    plan: Plan,
-    recipe: Recipe,
-    *,
-    priority: int = 0,
-) -> bool:
-    """Say what take a scene, whose prompt is known, should have; return whether it has to be made.
-
-    One that is there is scored for this restoration, whose limits may be others than when it was made.
-    """
-    card = is_resized(plan, scene.marks, scene.overrides)
-    spec, key = _wanted(restoration.film_id, scene, plan, recipe, scene.prompt or "", card)
-    changed = scene.wanted_take_key != key
-    if changed:
-        _tell_of_replaced(session, house, restoration, scene, plan)
-    made = want(
-        session,
-        restoration.id,
-        scene.number,
-        spec,
-        key,
-        overrides=scene.overrides,
-        prompt=spec.prompt,
-        priority=priority,
-        max_attempts=house.settings.max_attempts,
-        needs=NONE if card else plan.needs,
-    )
-    if not made:
-        queue_score(
-            session, scene, restoration.film_id, key, recipe, reopen=changed, priority=priority
-        )
-        hold_back(session, restoration.id, scene.number, recipe)
-    return made
-
-
-def _tell_of_replaced(
-    session: Session,
-    house: House,
-    restoration: RestorationRow,
-    scene: RestorationSceneRow,
-    plan: Plan,
-) -> None:
-    """Say, and record as an event, where a scene gets another step than its recipe asks for."""
-    for number, (step, reason) in replaced(plan, scene.prompt or "").items():
-        wanted = plan.steps[number].use
-        _log.warning("scene %d gets %s in place of %s: %s", scene.number, step.use, wanted, reason)
-        append(
-            session,
-            restoration_stream(restoration.id),
-            EventType.POLICY_ASSIGNMENT,
-            film_id=restoration.film_id,
-            agent=house.who,
-            detail={"scene": scene.number, "step": wanted, "instead": step.use, "reason": reason},
-        )
-
-
-def queue_score(
-    session: Session,
-    scene: RestorationSceneRow,
-    film_id: str,
-    key: str,
-    recipe: Recipe,
-    *,
-    reopen: bool = False,
-    priority: int = 0,
-) -> None:
-    """Queue the scoring of a take for a restoration, where its recipe has scorers; once, or `reopen`."""
-    if not recipe.score.scorers and not guard_wanted(recipe):
-        return
-    job = NewJob(
-        JobKind.SCORE,
-        dedupe_key(JobKind.SCORE, scene.restoration_id, key),
-        restoration_id=scene.restoration_id,
-        film_id=film_id,
-        scene_number=scene.number,
-        payload={"take_key": key},
-        priority=priority,
-    )
-    enqueue(session, job, reopen=reopen)
-
-
-def hold_back(session: Session, restoration_id: str, number: int, recipe: Recipe) -> None:
-    """Under the rule `ask` a flagged take is not selected, unless a person has decided so."""
-    scene = session.get_one(RestorationSceneRow, (restoration_id, number))
-    if recipe.select.rule == "ask" and scene.flags:
-        unselect(session, restoration_id, number)
 
 
 def take_back_dead_work(house: House) -> None:
@@ -407,7 +211,7 @@ def _check_takes(
 ) -> None:
     """Hash every take that would be used again; one that is not what it was is lost."""
     keys = [
-        _wanted(film_id, scene, one.plan, one.recipe, one.words.prompt.text, one.words.card)[1]
+        wanted_take(film_id, scene, one.plan, one.recipe, one.words.prompt.text, one.words.card)[1]
         for scene in scenes
         if (one := settled[scene.number]).words is not None
     ]
@@ -421,20 +225,6 @@ def _check_takes(
             except StoreError as error:
                 with house.catalog.begin() as session:
                     mark_take_lost(session, take.take_key, str(error), agent=house.who)
-
-
-def _wanted(
-    film_id: str,
-    scene: RestorationSceneRow,
-    plan: Plan,
-    recipe: Recipe,
-    prompt: str,
-    card: bool,
-) -> tuple[Spec, str]:
-    seed = scene.overrides.get("seed", recipe.restore.seed)
-    settled = plan.changed(scene.overrides.get("settled", {}))
-    spec = spec_of(settled, recipe, prompt, seed, card=card)
-    return spec, take_key(film_id, FrameRange(scene.start, scene.end), spec)
 
 
 def _overrides(scene: RestorationSceneRow, order: Order) -> dict[str, Any]:

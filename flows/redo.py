@@ -23,9 +23,10 @@ from catalog.restorations import (
 )
 from catalog.reviews import accept_take, candidates, chosen_by_person, takes_of
 from flows.chains import Chains
-from flows.prepare import Prepared, settle_scenes, take_back_dead_work
+from flows.prepare import Prepared, take_back_dead_work
 from flows.restore import complete
 from flows.score import takes_named
+from flows.wants import settle_scenes
 from restar.errors import RecipeError, UsageError
 from restar.timeline import format_scenes
 from tasks.house import House, open_film

@@ -15,7 +15,7 @@ from catalog.models import RestorationRow
 from catalog.restorations import lock_restoration, restoration_scene, set_overrides
 from flows.bench import Bench, Ready
 from flows.chains import Chains, size_of
-from flows.prepare import want_scene
+from flows.wants import want_scene
 from tasks.plan import shrunk
 
 __all__ = ["want_less"]

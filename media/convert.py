@@ -7,6 +7,7 @@ repacks, resamples and scales; depth, range and matrix are changed here, because
 where depth falls, shifts instead of scaling full range, and takes every gray for full range.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -56,6 +57,7 @@ __all__ = [
     "luma_only",
     "planar",
     "planes",
+    "reduced_rgb",
     "scaled",
     "to_format",
     "to_rgb",
@@ -138,14 +140,46 @@ def to_rgb(frame: av.VideoFrame, colour: ColourTags | None = None) -> Signal:
     return np.clip(_to_rgb(parts, layout, tags), 0, 1)
 
 
-def luma_of(frame: av.VideoFrame, colour: ColourTags | None = None) -> Signal:
-    """Return a frame's luma, float32 (h, w), 0..1 and a little beyond, by the tags of `to_rgb`."""
+def reduced_rgb(
+    frame: av.VideoFrame,
+    colour: ColourTags | None,
+    shrink: Callable[[NDArray[np.generic]], Signal],
+) -> Signal:
+    """Return a frame as R'G'B', float32 (h, w, 3) in 0..1, each plane made smaller by `shrink` first.
+
+    `shrink` has to be a mean (linear in the samples) and to give one size for every plane, whatever the
+    plane's own: where chroma is sited is not looked at, which far below the frame's size tells nothing.
+    """
+    layout = layout_of(frame.format.name)
+    tags = _colour(frame, colour or ColourTags())
+    parts = []
+    for number, samples in enumerate(planes(planar(frame))[: 1 if layout.kind == "gray" else 3]):
+        offset, span = quantised(layout, number, tags.range)
+        parts.append(np.asarray((shrink(samples) - np.float32(offset)) / np.float32(span)))
+    return np.clip(_to_rgb(parts, layout._replace(subsampling="444"), tags), 0, 1)
+
+
+def luma_of(
+    frame: av.VideoFrame, colour: ColourTags | None = None, size: tuple[int, int] | None = None
+) -> Signal:
+    """Return a frame's luma, float32 (h, w), 0..1 and a little beyond, by the tags of `to_rgb`.
+
+    With `size` (width, height) it is reduced to that by area averaging, in 16 bit.
+    """
     layout = layout_of(frame.format.name)
     tags = _colour(frame, colour or ColourTags())
     if layout.kind == "rgb":
-        return _from_rgb(to_rgb(frame, tags), layout._replace(kind="gray"), ColourTags("bt709"))[0]
+        gray = layout._replace(kind="gray")
+        luma = _from_rgb(to_rgb(frame, tags), gray, ColourTags("bt709"))[0]
+        return luma if size is None else cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
     offset, span = quantised(layout, 0, tags.range)
-    luma = planes(planar(frame))[0].astype(np.float32)
+    samples = planes(planar(frame))[0]
+    if size is not None:
+        deep = 1 << (16 - layout.bits)
+        samples = samples.astype(np.uint16) * np.uint16(deep)
+        samples = cv2.resize(samples, size, interpolation=cv2.INTER_AREA)
+        offset, span = offset * deep, span * deep
+    luma = samples.astype(np.float32)
     luma -= np.float32(offset)
     luma *= np.float32(1 / span)
     return luma

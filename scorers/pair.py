@@ -7,6 +7,7 @@ A pair knows the one before it and the one before that, and no more: memory is b
 
 from collections.abc import Callable
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from typing import Any, Self, TypeVar
 
 import av
@@ -14,20 +15,26 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from media.convert import assumed, luma_of, luma_only, scaled, to_rgb
+from media.convert import luma_of, luma_only, reduced_rgb, scaled
 from media.format import VideoFormat
 
-__all__ = ["COLUMNS", "FLOW_LINES", "ROWS", "SMALL_LINES", "Pair", "high", "tiles"]
+__all__ = ["COLUMNS", "FLOW_LINES", "ROWS", "SMALL_LINES", "Pair", "grid_of", "high", "tiles"]
 
 Plane = NDArray[np.float32]
 What = TypeVar("What")
 
 SMALL_LINES = 90  # of the pictures in which brightness, colour and order are compared
+SHIFT_LINES = 180  # of the smallest pictures by which a shift is told
 FLOW_LINES = 360  # of the pictures between which motion is estimated
 _GRAIN = 1.2  # pixels of a small luma below which grain is stronger than motion
-_LUMA = np.array([[0.2126, 0.7152, 0.0722]], np.float32)
 _TINY = 1e-7  # keeps a picture without gradient from having a shift
+_SMALL = 1 << 15  # pixels up to which a product of matrices is quicker, and runs in one thread
 ROWS, COLUMNS = 9, 12  # of the grid in which places are told
+_OF_SOURCE = ("luma", "source_small", "source_flat", "source_tiles", "source_flow_luma", "flow")
+_ENLARGED = ("plain_luma", "plain_back")
+_OF_TAKE = (
+    "take_luma", "back", "residual", "shift", "take_small", "take_flat", "take_tiles", "take_flow_luma",
+)  # fmt: skip
 
 
 class Pair:
@@ -58,10 +65,20 @@ class Pair:
         `before` is that take's pair before, not this one's.
         """
         other = type(self)(self.index, self.source, take, (self.formats[0], video), before)
-        for name in ("luma", "source_small", "source_flat", "source_flow_luma", "flow"):
+        alike = (take.width, take.height) == (self.take.width, self.take.height)
+        self._lend(other, _OF_SOURCE + _ENLARGED if alike else _OF_SOURCE)
+        return other
+
+    def after(self, before: "Pair | None") -> Self:
+        """Return the same pair with another pair (or none) before it, with what is known of both."""
+        other = type(self)(self.index, self.source, self.take, self.formats, before)
+        self._lend(other, _OF_SOURCE + _ENLARGED + _OF_TAKE)
+        return other
+
+    def _lend(self, other: "Pair", views: tuple[str, ...]) -> None:
+        for name in views:
             if name in self.__dict__:
                 other.__dict__[name] = self.__dict__[name]
-        return other
 
     def shared(self, name: str, make: "Callable[[Pair], What]") -> What:
         """Return what `make` makes of this pair, made once for all measures that ask by this name."""
@@ -89,7 +106,7 @@ class Pair:
         if self.same_size:
             return self.take_luma
         size = (self.source.width, self.source.height)
-        return np.asarray(cv2.resize(self.take_luma, size, interpolation=cv2.INTER_AREA))
+        return luma_of(self.take, self.formats[1].colour, size)
 
     @cached_property
     def residual(self) -> Plane:
@@ -117,33 +134,57 @@ class Pair:
     def shift(self) -> Plane:
         """By how many of the source's pixels (x, y) the take's picture stands elsewhere.
 
-        The least-squares step along the source's gradient (Lucas and Kanade 1981), for small shifts.
+        The least-squares step along the source's gradient (Lucas and Kanade 1981), for small shifts; at
+        the source's size over a whole number, of no fewer than SHIFT_LINES.
         """
-        gx, gy = (cv2.Sobel(self.luma, cv2.CV_32F, *d, scale=1 / 8) for d in ((1, 0), (0, 1)))
-        a, b, c = (float((u * v).mean()) for u, v in ((gx, gx), (gx, gy), (gy, gy)))
-        right = [-float((g * self.residual).mean()) for g in (gx, gy)]
+        times = max(1, self.luma.shape[0] // SHIFT_LINES)
+        luma, residual = (_times_smaller(p, times) for p in (self.luma, self.residual))
+        gx, gy = (cv2.Sobel(luma, cv2.CV_32F, *d, scale=1 / 8) for d in ((1, 0), (0, 1)))
+        a, b, c = (cv2.mean(u * v)[0] for u, v in ((gx, gx), (gx, gy), (gy, gy)))
+        right = [-cv2.mean(g * residual)[0] for g in (gx, gy)]
         normal = np.array([[a + _TINY, b], [b, c + _TINY]])
-        return np.asarray(np.linalg.solve(normal, right), np.float32)
+        return times * np.asarray(np.linalg.solve(normal, right), np.float32)
 
     @cached_property
     def source_small(self) -> Plane:
         """The source as R'G'B' (at most SMALL_LINES high, 3)."""
-        return _small(self.source, self.formats[0])
+        return _small(self.source, self.formats[0], self.small_size)
 
     @cached_property
     def take_small(self) -> Plane:
         """The take as R'G'B' at the size of `source_small`."""
-        return _small(self.take, self.formats[1], self.source_small.shape)
+        return _small(self.take, self.formats[1], self.small_size)
+
+    @property
+    def small_size(self) -> tuple[int, int]:
+        """Width and height of the small pictures."""
+        width, height = self.source.width, self.source.height
+        lines = min(SMALL_LINES, height)
+        return max(1, round(width * lines / height)), lines
 
     @cached_property
     def source_flat(self) -> Plane:
-        """The small source's luma without its mean, and without what is as fine as grain."""
-        return _flat(self.source_small)
+        """The source's luma at no more than SMALL_LINES, without its mean and what is fine as grain."""
+        return _flat(self.luma, self.small_size)
 
     @cached_property
     def take_flat(self) -> Plane:
         """The same of the take."""
-        return _flat(self.take_small)
+        return _flat(self.back, self.small_size)
+
+    @cached_property
+    def source_tiles(self) -> Plane:
+        """The source's tiles as means of R'G'B' (rows, columns, 3)."""
+        return self._rgb_tiles(self.source, self.formats[0])
+
+    @cached_property
+    def take_tiles(self) -> Plane:
+        """The same of the take."""
+        return self._rgb_tiles(self.take, self.formats[1])
+
+    def _rgb_tiles(self, frame: av.VideoFrame, video: VideoFormat) -> Plane:
+        grid = grid_of(self.source.height, self.source.width)
+        return reduced_rgb(frame, video.colour, lambda samples: tiles(samples, grid))
 
     @cached_property
     def source_flow_luma(self) -> Plane:
@@ -172,27 +213,48 @@ class Pair:
         return np.asarray(search.calc(one, other, none), np.float32)
 
 
-def tiles(picture: Plane) -> Plane:
-    """Return the means of a picture's tiles, (ROWS, COLUMNS) or fewer where it is tiny."""
+def grid_of(height: int, width: int) -> tuple[int, int]:
+    """Rows and columns of a picture's tiles: ROWS by COLUMNS, or fewer where it is tiny."""
+    return min(ROWS, height), min(COLUMNS, width)
+
+
+def tiles(picture: NDArray[Any], grid: tuple[int, int] | None = None) -> Plane:
+    """Return the means of a picture's tiles (rows, columns) of whole pixels, float32.
+
+    A plane with fewer pixels than its grid has tiles (subsampled chroma of a tiny picture) is enlarged.
+    """
     height, width = picture.shape[:2]
-    rows, columns = min(ROWS, height), min(COLUMNS, width)
-    if picture.ndim == 2:  # a product of matrices takes a fifth of cv2's time
-        return (
-            _shares(height, rows)
-            @ picture.astype(np.float32, copy=False)
-            @ _shares(width, columns).T
-        )
-    area = cv2.resize(picture, (columns, rows), interpolation=cv2.INTER_AREA)
-    return np.asarray(area, np.float32)
+    rows, columns = grid or grid_of(height, width)
+    if picture.ndim == 3 or rows > height or columns > width:
+        size = (columns, rows)
+        area = cv2.resize(picture.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        return np.asarray(area, np.float32)
+    if picture.size <= _SMALL:
+        small = picture.astype(np.float32, copy=False)
+        return _shares(height, rows) @ (small @ _shares(width, columns).T)
+    # by bands: a fifth of the time of cv2.resize, and no BLAS, whose threads would wait in a loop
+    bands = [
+        cv2.reduce(picture[top:end], 0, cv2.REDUCE_AVG, dtype=cv2.CV_32F)
+        for top, end in pairwise(_edges_of(height, rows))
+    ]
+    lefts = _edges_of(width, columns)
+    sums = np.add.reduceat(np.concatenate(bands), lefts[:-1], axis=1)
+    return np.asarray(sums / np.diff(lefts).astype(np.float32), np.float32)
 
 
 @lru_cache(maxsize=64)
 def _shares(pixels: int, count: int) -> Plane:
-    """What part each pixel has in the means of `count` equal lengths: (count, pixels)."""
-    edges = np.linspace(0, pixels, count + 1)
-    at = np.arange(pixels)
-    inside = np.minimum(edges[1:, None], at + 1) - np.maximum(edges[:-1, None], at)
-    return np.asarray(np.clip(inside, 0, None) * (count / pixels), np.float32)
+    """What part each pixel has in the means of `count` lengths: (count, pixels)."""
+    shares = np.zeros((count, pixels), np.float32)
+    for row, (begin, end) in enumerate(pairwise(_edges_of(pixels, count))):
+        shares[row, begin:end] = 1 / (end - begin)
+    return shares
+
+
+@lru_cache(maxsize=64)
+def _edges_of(pixels: int, count: int) -> tuple[int, ...]:
+    """Where `count` nearly equal lengths of whole pixels begin, and the end."""
+    return tuple(round(n * pixels / count) for n in range(count + 1))
 
 
 def high(picture: Plane, sigma: float = 1.0) -> Plane:
@@ -209,21 +271,29 @@ def at_lines(picture: Plane, lines: int) -> Plane:
     return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _small(frame: av.VideoFrame, video: VideoFormat, like: tuple[int, ...] | None = None) -> Plane:
-    if like is None:
-        height = min(SMALL_LINES, frame.height)
-        width = max(1, round(frame.width * height / frame.height))
-    else:
-        height, width = like[:2]
-    if (frame.width, frame.height) != (width, height):
-        siting = assumed(video).chroma_location or "left"
-        frame = scaled(frame, width, height, "area", siting)
-    return to_rgb(frame, video.colour)
+def _times_smaller(picture: Plane, times: int) -> Plane:
+    """A picture a whole number of times smaller, without the few lines that are left over."""
+    height, width = (side // times for side in picture.shape)
+    whole = picture[: times * height, : times * width]
+    if times == 1 or not width:
+        return picture
+    return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_AREA))
 
 
-def _flat(picture: Plane) -> Plane:
-    gray = cv2.transform(picture, _LUMA)
-    smooth = cv2.GaussianBlur(gray, (0, 0), _GRAIN)
+def _small(frame: av.VideoFrame, video: VideoFormat, size: tuple[int, int]) -> Plane:
+    def shrink(samples: NDArray[Any]) -> Plane:
+        return np.asarray(
+            cv2.resize(samples.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        )
+
+    return reduced_rgb(frame, video.colour, shrink)
+
+
+def _flat(luma: Plane, size: tuple[int, int]) -> Plane:
+    small = (
+        luma if luma.shape[::-1] == size else cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
+    )
+    smooth = cv2.GaussianBlur(small, (0, 0), _GRAIN)
     return np.asarray(smooth - smooth.mean(), np.float32)
 
 

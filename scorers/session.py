@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Mapping
 from typing import ClassVar, Generic, TypeVar
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,8 +18,9 @@ from media.format import VideoFormat
 from scorers import Grid, Metric, ScoreSeries
 from scorers.pair import Pair
 
-__all__ = ["CODES", "FrameScorer", "FrameSession", "WindowSession", "rms"]
+__all__ = ["CODES", "EVERY", "FrameScorer", "FrameSession", "WindowSession", "rms"]
 
+EVERY = 8  # frames of which one is looked at, by measures of what belongs to a whole take
 CODES = 255.0  # what is told in codes is told on the scale of 8 bit
 _NOWHERE = 255  # in the place of a tile's row and column
 _PLACES = {(row, column): (row, column) for row in range(64) for column in range(64)}
@@ -128,4 +130,4 @@ class FrameScorer:
 
 def rms(values: NDArray[np.floating]) -> float:
     """Return the root of the mean of squares."""
-    return math.sqrt(float(np.mean(np.square(values, dtype=np.float64)))) if values.size else 0.0
+    return math.sqrt(cv2.norm(values, cv2.NORM_L2SQR) / values.size) if values.size else 0.0

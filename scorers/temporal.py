@@ -14,18 +14,17 @@ import numpy as np
 
 from scorers import Metric
 from scorers.pair import Pair, Plane, tiles
-from scorers.session import CODES, FrameScorer, FrameSession, WindowSession, rms
+from scorers.session import CODES, EVERY, FrameScorer, FrameSession, WindowSession, rms
 
 __all__ = ["Flicker", "SeamJump", "WarpError"]
 
+_LUMA = np.array([[0.2126, 0.7152, 0.0722]], np.float32)
 _FOLLOWED = 12 / 255  # a pixel of the source that its flow explains this well is looked at
 
 
 class _WarpSession(FrameSession):
-    EVERY = 2
-
     def see(self, pair: Pair) -> None:
-        if pair.index % self.EVERY != self.EVERY - 1:
+        if pair.index % EVERY != 1:
             return
         flow, before = pair.flow, pair.before
         if flow is None or before is None:
@@ -47,15 +46,15 @@ class WarpError(FrameScorer):
     rms of T_t - warp(T_t-1) less rms of S_t - warp(S_t-1), over pixels where the source follows its
     own flow, at no more than 360 lines. After Lai et al. 2018, "Learning Blind Video Temporal
     Consistency", with the flow of dense inverse search (Kroeger et al. 2016) in the place of a network's.
-    Below 0 the take is steadier than its source. Every second frame.
+    Below 0 the take is steadier than its source. Every eighth frame.
     """
 
     name = "warp-error"
-    algorithm = 2
+    algorithm = 3
     about = Metric(
         "unsteadiness along the motion, against the source's own (DIS flow)", "codes", "lower",
         "below 0: steadier", source="Lai et al. 2018; Kroeger et al. 2016",
-        every=_WarpSession.EVERY, cost=4.6,
+        every=EVERY, cost=4.6,
     )  # fmt: skip
     session = _WarpSession
 
@@ -72,7 +71,7 @@ class _FlickerSession(WindowSession[Plane]):
     def see(self, pair: Pair) -> None:
         if self._means and self._means[-1][0] != pair.index - 1:
             self._means.clear()
-        means = (coarse(pair.luma), coarse(pair.back))
+        means = (coarse(pair.source_tiles), coarse(pair.take_tiles))
         self._means.append((pair.index, *means))
         if len(self._means) < 3:
             return
@@ -93,6 +92,7 @@ class Flicker(FrameScorer):
     """
 
     name = "flicker"
+    algorithm = 2
     about = Metric(
         "brightness that pulses beyond the source's",
         "codes",
@@ -127,12 +127,12 @@ class _SeamSession(WindowSession[tuple[_Change, Plane]]):
         if pair.before is None:
             return
         before = pair.before
-        drift = tiles(pair.take_small - pair.source_small - before.take_small + before.source_small)
+        drift = pair.take_tiles - pair.source_tiles - before.take_tiles + before.source_tiles
         change = _Change(
             tone=CODES * rms(drift),
             detail=CODES * rms(pair.residual - before.residual),
             place=float(np.linalg.norm(pair.shift - before.shift)),
-            source_tone=CODES * rms(tiles(pair.source_small - before.source_small)),
+            source_tone=CODES * rms(pair.source_tiles - before.source_tiles),
             source_detail=CODES * rms(pair.luma - before.luma),
         )
         self.keep(pair.index, (change, np.abs(drift).max(axis=2)))
@@ -161,6 +161,7 @@ class SeamJump(FrameScorer):
     """
 
     name = "seam-jump"
+    algorithm = 2
     about = Metric(
         "jumps of tone, detail or place, as at the seams of a model's windows", "times", "lower",
         "0 up; to 1.5: none", cost=4.7,
@@ -168,11 +169,11 @@ class SeamJump(FrameScorer):
     session = _SeamSession
 
 
-def coarse(picture: Plane) -> Plane:
-    """Means of 3 x 4 tiles."""
-    height, width = picture.shape[:2]
+def coarse(rgb: Plane) -> Plane:
+    """Luma of 3 x 4 tiles out of the R'G'B' means of 9 x 12."""
+    height, width = rgb.shape[:2]
     size = (min(4, width), min(3, height))
-    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.float32)
+    return np.asarray(cv2.resize(cv2.transform(rgb, _LUMA), size, interpolation=cv2.INTER_AREA))
 
 
 def warped(picture: Plane, flow: Plane) -> Plane:

@@ -27,6 +27,7 @@ from restar.recipe import Score
 from restar.timeline import FrameRange
 from scorers import Metric, Pair, Scorer, ScoreSeries, ScoringSession, scorer
 from scorers.flags import RULES, find_flags
+from scorers.session import EVERY
 from tasks.house import House, OpenFilm
 from tasks.step import step
 
@@ -194,7 +195,8 @@ class _Bench:
     def __post_init__(self) -> None:
         self.seats = [_Seat(m, *(m.start(*self.formats) for _ in range(3))) for m in self.members]
         self.sampled = spread(self.count, self.wanted)
-        starts = (at // 4 * 4 for at in spread(max(1, self.count - _RUN), _runs(self.count)))
+        begins = spread(max(1, self.count - _RUN), _runs(self.count))
+        starts = (at // EVERY * EVERY for at in begins)  # where measures look that skip frames
         self.runs = frozenset(n for at in starts for n in range(at, min(at + _RUN, self.count)))
 
     def see(self, index: int, source: av.VideoFrame, take: av.VideoFrame) -> None:
@@ -206,7 +208,7 @@ class _Bench:
         if index in self.runs or dear:
             larger = plainly(source, *self.formats)
             near = some_before if some_before and some_before.index == index - 1 else None
-            some = pair.beside(take, self.formats[1], near)
+            some = pair.after(near)
             near = plain_before if plain_before and plain_before.index == index - 1 else None
             plain = pair.beside(larger, self.formats[1], near)
         for seat in self.seats:
