@@ -61,10 +61,10 @@ def _similarity(at: NDArray[np.float32], path: NDArray[np.float32]) -> tuple[flo
     """
     points = at[:, 0] + 1j * at[:, 1]
     paths = path[:, 0] + 1j * path[:, 1]
-    shift, growth = complex(np.median(path[:, 0]), np.median(path[:, 1])), 0j
+    shift, growth = complex(_middle(path[:, 0]), _middle(path[:, 1])), 0j
     for _ in range(4):
         far = np.abs(paths - shift - growth * points)
-        scale = max(_AGREES, 1.5 * float(np.median(far)))
+        scale = max(_AGREES, 1.5 * _middle(far))
         weight = 1 / (1 + (far / scale) ** 2) ** 2
         weight /= weight.sum()
         centre, middle = weight @ points, weight @ paths
@@ -73,6 +73,11 @@ def _similarity(at: NDArray[np.float32], path: NDArray[np.float32]) -> tuple[flo
         shift = middle - growth * centre
     agreed = float(np.mean(np.abs(paths - shift - growth * points) < _AGREES))
     return float(shift.real), float(shift.imag), float(growth.real), agreed
+
+
+def _middle(values: NDArray[np.floating]) -> float:
+    """The middle value, of an even number the upper; np.median takes ten times as long."""
+    return float(np.partition(values, len(values) // 2)[len(values) // 2])
 
 
 _AGREES = 1.2 / MOTION_WIDTH  # widths by which a point may be off a camera's path

@@ -16,7 +16,7 @@ from restar.errors import RecipeError
 
 __all__ = ["Facts", "condition_in_words", "picture_in_words"]
 
-VERSION = 1
+VERSION = 2
 
 _COLOUR = {"colour": "colour", "monochrome": "black-and-white", "tinted": "tinted, one-colour"}
 _LIGHT = {"dark": "dark", "bright": "bright"}

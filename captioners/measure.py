@@ -28,7 +28,7 @@ from restar.errors import MediaError
 
 __all__ = ["ALGORITHM", "MeasuredFilm", "Measurer", "measured"]
 
-ALGORITHM = 2  # rises whenever the same frames give other numbers
+ALGORITHM = 3  # rises whenever the same frames give other numbers
 SAMPLES_A_SECOND = 2
 
 _FRAME = Struct("<3f")

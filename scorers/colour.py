@@ -42,7 +42,7 @@ class ColourDrift(FrameScorer):
     algorithm = 3
     about = Metric(
         "mean colour against the source's", "dE", "lower", "0 up; 1 is just seen",
-        source="CIE 15:2004", every=_ColourSession.EVERY, cost=1.2,
+        source="CIE 15:2004", every=_ColourSession.EVERY, cost=0.6,
     )  # fmt: skip
     session = _ColourSession
 

@@ -83,7 +83,7 @@ class DetailKept(FrameScorer):
     algorithm = 2
     about = Metric(
         "the source's fine detail that is still there", "part", "higher", "1 = all; above: sharper",
-        every=EVERY, cost=1.3,
+        every=EVERY, cost=3.3,
     )  # fmt: skip
     session = _KeptSession
 
@@ -115,7 +115,7 @@ class DetailGain(FrameScorer):
     algorithm = 2
     about = Metric(
         "detail finer than the source's grid, against a plain resize", "times", "higher",
-        "1 = as resize", every=EVERY, cost=2.0,
+        "1 = as resize", every=EVERY, cost=5.4,
     )  # fmt: skip
     session = _GainSession
 
@@ -159,7 +159,7 @@ class Overshoot(FrameScorer):
 
     name = "overshoot"
     algorithm = 2
-    about = Metric("halos of sharpening", "%", "lower", "0 up", every=EVERY, cost=2.7)
+    about = Metric("halos of sharpening", "%", "lower", "0 up", every=EVERY, cost=0.5)
     session = _OvershootSession
 
 
@@ -194,7 +194,7 @@ class InventedDetail(FrameScorer):
     algorithm = 2
     about = Metric(
         "fine detail that the source does not support", "dB", "lower", "to 5: none",
-        every=EVERY, cost=3.3,
+        every=EVERY, cost=0.9,
     )  # fmt: skip
     session = _InventedSession
 
@@ -226,7 +226,7 @@ class TileEdges(FrameScorer):
     algorithm = 2
     about = Metric(
         "straight lines as between tiles", "times", "lower", "0 up; to 4: none",
-        every=EVERY, cost=3.1,
+        every=EVERY, cost=1.3,
     )  # fmt: skip
     session = _TileSession
 

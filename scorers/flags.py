@@ -116,7 +116,8 @@ def _judged(series: ScoreSeries, rule: Rule, limit: float) -> Iterator[Finding]:
                 bad += frames
                 for frame in frames:
                     worst[frame] = _worst(series, (worst.get(frame, mean), mean))
-    for run in _runs(sorted(set(bad)), 1 if rule.over == "frame" else WINDOW):
+    step = min((b - a for a, b in pairwise(series.frames)), default=1)  # some look at each fourth
+    for run in _runs(sorted(set(bad)), step if rule.over == "frame" else WINDOW):
         value = _worst(series, [worst[f] for f in run])
         yield Finding(
             rule.flag, rule.scorer, run[0], run[-1], value, limit, _place(series, run), rule.says

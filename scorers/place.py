@@ -57,7 +57,7 @@ class Displacement(FrameScorer):
     name = "displacement"
     about = Metric(
         "how far the picture lies from the source's: shifted, scaled, turned", "pixels", "lower",
-        "0 up; to 0.1: none", source="Lucas and Kanade 1981", every=_PlaceSession.EVERY, cost=1.1,
+        "0 up; to 0.1: none", source="Lucas and Kanade 1981", every=_PlaceSession.EVERY, cost=1.6,
     )  # fmt: skip
     session = _PlaceSession
 

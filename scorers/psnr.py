@@ -37,7 +37,7 @@ class PsnrToSource(FrameScorer):
     algorithm = 3
     about = Metric(
         "fidelity to the source: the take degraded back against it", "dB", "higher", "0 to 100",
-        source="ffmpeg's psnr filter", every=EVERY, cost=1.6,
+        source="ffmpeg's psnr filter", every=EVERY, cost=0.3,
     )  # fmt: skip
 
     def start(self, source: VideoFormat, take: VideoFormat) -> "PsnrSession":

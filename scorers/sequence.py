@@ -156,7 +156,7 @@ class Order(FrameScorer):
         "advantage",
         "lower",
         "-1 to 1",
-        cost=3.6,
+        cost=2.5,
     )
     session = _OrderSession
 
@@ -194,7 +194,7 @@ class Frozen(FrameScorer):
         "part",
         "lower",
         "0 to 1",
-        cost=2.8,
+        cost=2.0,
     )
     session = _FrozenSession
 
@@ -223,6 +223,6 @@ class Blank(FrameScorer):
         "part",
         "lower",
         "0 to 1",
-        cost=2.4,
+        cost=2.5,
     )
     session = _BlankSession

@@ -31,7 +31,7 @@ class SsimToSource(FrameScorer):
     algorithm = 2
     about = Metric(
         "fidelity to the source: structure of the take degraded back", "SSIM", "higher", "-1 to 1",
-        source="Wang et al. 2004", every=EVERY, cost=2.9,
+        source="Wang et al. 2004", every=EVERY, cost=0.7,
     )  # fmt: skip
     session = _SsimSession
 

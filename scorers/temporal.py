@@ -54,7 +54,7 @@ class WarpError(FrameScorer):
     about = Metric(
         "unsteadiness along the motion, against the source's own (DIS flow)", "codes", "lower",
         "below 0: steadier", source="Lai et al. 2018; Kroeger et al. 2016",
-        every=EVERY, cost=4.6,
+        every=EVERY, cost=1.6,
     )  # fmt: skip
     session = _WarpSession
 
@@ -98,7 +98,7 @@ class Flicker(FrameScorer):
         "codes",
         "lower",
         "0 up",
-        cost=0.9,
+        cost=0.8,
     )
     session = _FlickerSession
 
@@ -164,7 +164,7 @@ class SeamJump(FrameScorer):
     algorithm = 2
     about = Metric(
         "jumps of tone, detail or place, as at the seams of a model's windows", "times", "lower",
-        "0 up; to 1.5: none", cost=4.7,
+        "0 up; to 1.5: none", cost=3.4,
     )  # fmt: skip
     session = _SeamSession
 

@@ -81,3 +81,9 @@ def test_a_place_is_told_where_frames_agree() -> None:
     assert find_flags([bad])[0].place == "upper left"
     spread = ((0, 0), (8, 11), (4, 0), (0, 6), (8, 5), (0, 11))
     assert find_flags([replace(bad, tiles=spread)])[0].place == ""
+
+
+def test_what_looks_at_some_frames_tells_one_run_of_them() -> None:
+    frames = tuple(range(0, 24, 4))
+    far = ScoreSeries("displacement", "pixels", "lower", frames, (0.5, 0.5, 0.5, 0.0, 0.5, 0.5))
+    assert [(f.first, f.last) for f in find_flags([far])] == [(0, 8), (16, 20)]
