@@ -211,8 +211,8 @@ def _breathes(frames: NDArray[np.void], stands: bool, rate: float) -> bool:
     turns = float(np.sum(swell[1:] * swell[:-1] < 0)) * rate / len(mean)
     if strength < (0.005 if stands else 0.007) or turns < 2:
         return False
-    ranks = [np.argsort(np.argsort(values)) for values in (change, np.diff(mean))]
-    return float(np.corrcoef(*ranks)[0, 1]) > (0.85 if stands else 0.95)
+    ours, theirs = (np.argsort(np.argsort(values)) for values in (change, np.diff(mean)))
+    return float(np.corrcoef(ours, theirs)[0, 1]) > (0.85 if stands else 0.95)
 
 
 def _sharpness(samples: NDArray[np.void]) -> Sharpness:

@@ -9,7 +9,7 @@ where depth falls, shifts instead of scaling full range, and takes every gray fo
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import av
 import cv2
@@ -171,18 +171,21 @@ def luma_of(
     if layout.kind == "rgb":
         gray = layout._replace(kind="gray")
         luma = _from_rgb(to_rgb(frame, tags), gray, ColourTags("bt709"))[0]
-        return luma if size is None else cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
+        return luma if size is None else _reduced(luma, size)
     offset, span = quantised(layout, 0, tags.range)
     samples = planes(planar(frame))[0]
     if size is not None:
         deep = 1 << (16 - layout.bits)
-        samples = samples.astype(np.uint16) * np.uint16(deep)
-        samples = cv2.resize(samples, size, interpolation=cv2.INTER_AREA)
+        samples = _reduced(samples.astype(np.uint16) * np.uint16(deep), size)
         offset, span = offset * deep, span * deep
     luma = samples.astype(np.float32)
     luma -= np.float32(offset)
     luma *= np.float32(1 / span)
     return luma
+
+
+def _reduced(plane: NDArray[Any], size: tuple[int, int]) -> NDArray[Any]:
+    return np.asarray(cv2.resize(plane, size, interpolation=cv2.INTER_AREA), plane.dtype)
 
 
 def luma_only(frame: av.VideoFrame) -> av.VideoFrame:

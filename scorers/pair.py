@@ -143,7 +143,8 @@ class Pair:
         a, b, c = (cv2.mean(u * v)[0] for u, v in ((gx, gx), (gx, gy), (gy, gy)))
         right = [-cv2.mean(g * residual)[0] for g in (gx, gy)]
         normal = np.array([[a + _TINY, b], [b, c + _TINY]])
-        return times * np.asarray(np.linalg.solve(normal, right), np.float32)
+        step: NDArray[np.float32] = np.asarray(times * np.linalg.solve(normal, right), np.float32)
+        return step
 
     @cached_property
     def source_small(self) -> Plane:
