@@ -93,7 +93,7 @@ class ScorerContract:
         assert (none.frames, none.values, none.mean, none.worst) == ((), (), None, None)
 
     def test_a_frame_keeps_its_index(self, scorer: Scorer, formats: Formats) -> None:
-        assert set(self.scored(scorer, formats, (4, 9, 11)).frames) <= {4, 9, 11}
+        assert set(self.scored(scorer, formats, (8, 9, 16)).frames) <= {8, 9, 16}
 
     def test_the_same_take_has_the_same_score(self, scorer: Scorer, formats: Formats) -> None:
         first = self.scored(scorer, formats, range(_COUNT))
