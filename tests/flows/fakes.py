@@ -126,6 +126,7 @@ def _owner(point: str) -> tuple[Any, str]:
     import flows.finish
     import flows.prepare
     import flows.tend
+    import flows.wants
     import store
     import tasks.assemble
     import tasks.ingest
@@ -136,7 +137,7 @@ def _owner(point: str) -> tuple[Any, str]:
         "middle": (fakes, "_middle"),
         "indexed": (tasks.ingest, "_one_pass"),
         "opened": (flows.prepare, "open_restoration"),
-        "half wanted": (flows.prepare, "want_scene"),
+        "half wanted": (flows.wants, "want_scene"),
         "published": (store.Store, "publish"),
         "committing": (flows.drain, "commit_take"),
         "master written": (tasks.assemble, "write_master"),
