@@ -6,6 +6,7 @@ same wish is the same take whoever had it.
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 
 from sqlalchemy.orm import Session
 
@@ -73,14 +74,7 @@ def _record_licences(session: Session, plan: Plan) -> None:
     for step in plan.steps:
         found = licence_of(step) if step.model_sha256 else None
         if found is not None:
-            record_model_licence(
-                session,
-                model_sha256=step.model_sha256,
-                name=found.name,
-                licence=found.licence,
-                commercial_use=found.commercial_use,
-                source=found.source,
-            )
+            record_model_licence(session, model_sha256=step.model_sha256, **asdict(found))
 
 
 def record_words(
