@@ -118,14 +118,14 @@ def _within_memory(
     from star.pipeline.memory import fitting
 
     load, appetite = _load(chosen, weights, source), _appetite(weights, chosen.precision)
-    if asked.guidance_passes == AUTO and load.bytes(appetite) > limit:
-        chosen = chosen.model_copy(update={"guidance_passes": "two"})
-        load = _load(chosen, weights, source)
     if load.bytes(appetite) <= limit:
         return chosen
     found = None
-    if AUTO in (asked.tile, asked.window):
-        found = fitting(load, appetite, limit, _step(weights), asked.window != AUTO)
+    if AUTO in (asked.tile, asked.window, asked.guidance_passes):
+        found = fitting(
+            load, appetite, limit, _step(weights), asked.window != AUTO,
+            fixed_passes=asked.guidance_passes != AUTO,
+        )  # fmt: skip
     if found is None or (asked.tile != AUTO and found.tile != load.tile):
         tiles = f" and tiles of {chosen.tile}" if chosen.tile else ""
         raise RecipeError(

@@ -108,20 +108,32 @@ def appetite_of(
     return Appetite(weights, denoise, decode, channels, factor)
 
 
-def fitting(load: Load, model: Appetite, limit: int, step: int, fixed_window: bool) -> Load | None:
+def fitting(
+    load: Load,
+    model: Appetite,
+    limit: int,
+    step: int,
+    fixed_window: bool,
+    fixed_passes: bool = False,
+) -> Load | None:
     """Return the load as it is, or one pass at a time, a shorter window, or tiles, to stay under `limit`.
 
     Whole pictures with at least half the window come before tiles. `step` is what tiles are
     multiples of. None where even the smallest does not fit.
     """
     return next(
-        (one for one in _smaller(load, step, fixed_window) if one.bytes(model) <= limit), None
+        (
+            one
+            for one in _smaller(load, step, fixed_window, fixed_passes)
+            if one.bytes(model) <= limit
+        ),
+        None,
     )
 
 
-def _smaller(load: Load, step: int, fixed_window: bool) -> Iterator[Load]:
+def _smaller(load: Load, step: int, fixed_window: bool, fixed_passes: bool) -> Iterator[Load]:
     yield load
-    if load.passes_at_once > 1:
+    if load.passes_at_once > 1 and not fixed_passes:
         load = replace(load, passes_at_once=1)
         yield load
     shorter = [load.window * n // 4 for n in (3, 2)]

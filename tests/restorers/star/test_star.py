@@ -222,6 +222,9 @@ def test_guidance_takes_one_pass_on_a_gpu_that_has_room(
     assert not {"window", "tile"} & set(less)
     with pytest.raises(RecipeError, match="windows of 32 frames"):
         resolved(star, large, **guided, guidance_passes="one", tile=0)
+    asked = resolved(star, large, **guided, guidance_passes="one")
+    assert asked.options["guidance_passes"] == "one", "what a person named stays"
+    assert asked.options["tile"] > 0
 
 
 def test_after_out_of_memory_there_is_a_smaller_way(star: Star) -> None:
