@@ -32,6 +32,7 @@ from restar.prompt import MOST_CHARACTERS, clean
 from restar.recipe import Recipe, load_recipe
 from restar.timeline import FrameRange
 from tasks.caption import Members, Teller
+from tasks.guard import waver_revision
 from tasks.house import House, OpenFilm, open_film
 from tasks.ingest import ingest
 
@@ -165,6 +166,7 @@ def _apply(
                 overrides.pop("prompt", None)
                 clear_person(session, film_id, frames)
                 forget_caption(session, film_id, frames, teller.revision)
+                forget_caption(session, film_id, frames, waver_revision(teller.revision))
             set_overrides(session, restoration.id, scene.number, overrides)
             append(
                 session,

@@ -267,12 +267,16 @@ def caption_scenes(
             )  # fmt: skip
 
 
-def stills_of(teller: Teller, scene: RestorationSceneRow) -> list[Still]:
-    """Return the stills of a scene that its captioner wants: RGB (h, w, 3), 0..255, evenly spread."""
+def stills_of(teller: Teller, scene: RestorationSceneRow, *, between: bool = False) -> list[Still]:
+    """Return the stills of a scene that its captioner wants: RGB (h, w, 3), 0..255, evenly spread.
+
+    `between`: as many from the moments between those.
+    """
     film, count = teller.film, teller.member.stills(teller.options)
     frames = FrameRange(scene.start, scene.end)
+    first = 0 if between else 1
     wanted = sorted(
-        {frames.start + (2 * i + 1) * frames.count // (2 * count) for i in range(count)}
+        {frames.start + (2 * i + first) * frames.count // (2 * count) for i in range(count)}
     )
     stills = []
     for at in wanted:

@@ -1,16 +1,20 @@
 """The guard: the captioner describes the take, too, and a change of content is the flag `caption-drift`.
 
 It compares what the captioner itself said of the source with what it says of the take, whatever a person
-wrote meanwhile. Where captions do not come from a model that looks, it says `not applicable`.
+wrote meanwhile. Before it flags, it asks how far the captioner wavers by itself: it has the source
+described in a few more ways, once a scene, and flags only what is unlike all of them. Where captions do
+not come from a model that looks, or from one that does not agree with itself, it says `not applicable`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from textwrap import shorten
 from typing import Any
 
 from captioners import SceneView, describe
-from captioners.drift import likeness
-from catalog.captions import find_caption
+from captioners.drift import Tower
+from captioners.waver import VERSION, WAYS, Verdict, judged, ways_of
+from catalog.captions import find_caption, record_caption
 from catalog.commits import NewScore
 from catalog.models import RestorationSceneRow, TakeRow
 from media.convert import to_rgb
@@ -22,11 +26,12 @@ from restar.timeline import FrameRange
 from restorers import invents, restorer
 from tasks.caption import TEXT_CARD, Still, Teller, as_still, stills_of
 
-__all__ = ["FLAG", "Guarded", "guard_take", "guard_wanted"]
+__all__ = ["FLAG", "Guarded", "guard_take", "guard_wanted", "waver_revision"]
 
 FLAG = "caption-drift"
 _BLIND = frozenset({"facts", "file", "fixed"})
 _LONGEST = 200  # characters of a caption in a flag; the whole is in the score
+_ALGORITHM = 2
 _NOT_APPLICABLE = "not applicable: no model looked at the source"
 
 
@@ -57,26 +62,71 @@ def guard_take(teller: Teller, scene: RestorationSceneRow, take: TakeRow) -> Gua
         return Guarded(_score(None, _NOT_APPLICABLE))
     if TEXT_CARD in scene.marks and not any(invents(step["use"]) for step in take.spec["steps"]):
         return Guarded(_score(None, "not applicable: a text card that was resized"))
-    said = _said_of_source(teller, scene)
+    said, tower = [_said_of_source(teller, scene)], _tower(teller)
     stills = _stills_of_take(teller, scene, take)
     view = SceneView(tuple(stills), teller.view(scene).facts, scene.number)
     now = clean(describe(teller.member, [view], teller.options)[0].text)
-    tower = getattr(teller.member, "tower", None)
-    found = likeness(
-        said, now, None if tower is None else lambda words: tower(words, teller.options)
-    )
-    if found is None:
-        return Guarded(
-            _score(None, "not applicable: the caption names nothing to compare", said, now)
+    verdict = judged(said, now, tower)
+    if verdict.drifted:
+        said += _said_in_other_ways(teller, scene)
+        verdict = judged(said, now, tower)
+    return _found(verdict, said, now)
+
+
+def waver_revision(revision: str) -> str:
+    """Under which revision it is kept what a captioner says of a source shown in other ways."""
+    return f"{revision}+ways-{VERSION}"
+
+
+def _found(verdict: Verdict, said: list[str], now: str) -> Guarded:
+    if verdict.agreement is None:
+        note = "not applicable: the caption names nothing to compare"
+        return Guarded(_score(None, note, said, now, verdict))
+    if verdict.babbled:
+        note = (
+            "not applicable: the captioner does not agree with itself on this scene "
+            f"({verdict.own:.2f})"
         )
-    score = _score(found.value, f"compared by {found.means}", said, now)
-    return Guarded(score, (_sentence(said, now),) if found.drifted else ())
+        return Guarded(_score(None, note, said, now, verdict))
+    times = "" if len(said) == 1 else f", with the likest of {len(said)} of the source"
+    note = f"compared by {verdict.means}{times}"
+    flags = (_sentence(said[0], now, verdict),) if verdict.drifted else ()
+    return Guarded(_score(verdict.agreement, note, said, now, verdict), flags)
 
 
-def _sentence(source: str, take: str) -> str:
+def _tower(teller: Teller) -> Tower | None:
+    tower = getattr(teller.member, "tower", None)
+    return None if tower is None else lambda words: tower(words, teller.options)
+
+
+def _sentence(source: str, take: str, verdict: Verdict) -> str:
     """The flag with both texts, as data: whoever shows it escapes it."""
     one, other = (shorten(text, _LONGEST, placeholder=" ...") for text in (source, take))
-    return f'{FLAG}: the source shows "{one}", the take "{other}"'
+    return (
+        f'{FLAG}: the source shows "{one}", the take "{other}" (alike by {verdict.agreement:.2f}; '
+        f"what is said of the source by {verdict.own:.2f})"
+    )
+
+
+def _said_in_other_ways(teller: Teller, scene: RestorationSceneRow) -> list[str]:
+    """What the captioner says of the source shown in other ways: asked once, and kept."""
+    frames = FrameRange(scene.start, scene.end)
+    revision = waver_revision(teller.revision)
+    with teller.house.catalog.read() as session:
+        row = find_caption(session, teller.film.row.id, frames, revision)
+    if row is not None:
+        return list(row.detail["said"])
+    shown = ways_of(stills_of(teller, scene), stills_of(teller, scene, between=True))
+    facts = teller.view(scene).facts
+    views = [SceneView(tuple(stills), facts, scene.number) for stills in shown]
+    texts = [clean(one.text) for one in describe(teller.member, views, teller.options)]
+    with teller.house.catalog.begin() as session:
+        record_caption(
+            session, teller.film.row.id, frames, revision, "\n".join(texts),
+            captioner=teller.name, made_by=teller.house.who,
+            detail={"said": texts, "ways": list(WAYS)},
+        )  # fmt: skip
+    return texts
 
 
 def _said_of_source(teller: Teller, scene: RestorationSceneRow) -> str:
@@ -102,9 +152,16 @@ def _stills_of_take(teller: Teller, scene: RestorationSceneRow, take: TakeRow) -
     ]
 
 
-def _score(value: float | None, note: str, source: str = "", take: str = "") -> NewScore:
+def _score(
+    value: float | None,
+    note: str,
+    said: Sequence[str] = (),
+    take: str = "",
+    verdict: Verdict | None = None,
+) -> NewScore:
+    """`said`: of the source, first as it is, then in other ways."""
     summary: dict[str, Any] = {
-        "algorithm": 1,
+        "algorithm": _ALGORITHM,
         "unit": "",
         "better": "higher",
         "mean": value,
@@ -112,7 +169,9 @@ def _score(value: float | None, note: str, source: str = "", take: str = "") -> 
         "worst_frame": None,
         "measured": 0 if value is None else 1,
         "note": note,
-        "source": source,
+        "source": said[0] if said else "",
         "take": take,
+        "said_in_other_ways": list(said[1:]),
+        "own_agreement": verdict.own if verdict else None,
     }
-    return NewScore(metric=FLAG, summary=summary, licence="Apache-2.0")
+    return NewScore(metric=FLAG, summary=summary, algorithm=_ALGORITHM, licence="Apache-2.0")
