@@ -3,6 +3,8 @@
 python -m benchmarks.facts --clips 60              on generated clips, everything known
 python -m benchmarks.facts --films FILM...         what is stated of the scenes of films
 python -m benchmarks.facts --labelled FOLDER       on scenes that a person looked at (real_facts.json)
+    with --blind                                   on those of them that nothing was set on
+    with --gray                                    made black-and-white
     with --worn archive|star                       worn by a preset of media.degrade first
 python -m benchmarks.facts --cost FILM...          the share on top of the ingest pass
 """
@@ -14,12 +16,14 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.known_clips import known_clips, worn, worn_truth, write_clip, write_film
 from captioners.measure import MeasuredFilm, Measurer, measured
@@ -91,49 +95,78 @@ def generated(count: int, seed: int, wear: str = "") -> Tally:
     return tally
 
 
-def labelled(folder: Path, wear: str = "", most: int = 10_000) -> Tally:
-    """Facts of real scenes, by what a person saw in them (benchmarks/real_facts.json).
+@dataclass(frozen=True)
+class Look:
+    """Which of the labelled scenes are held against facts, and what is done to them before.
 
-    Worn by a preset, if one is named: each scene by itself, of no more than `most` frames.
+    `blind`: those that nothing was set on, else the others. `every`: only each so many-eth. `wear`: worn
+    by this preset, each scene by itself, of no more than `most` frames. `gray`: black-and-white first.
     """
+
+    blind: bool = False
+    every: int = 1
+    wear: str = ""
+    most: int = 10_000
+    gray: bool = False
+
+    def of(self, scenes: list[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
+        """The scenes of a film that are looked at, with their numbers."""
+        chosen = enumerate(scenes)
+        return [
+            (n, one) for n, one in chosen
+            if n % self.every == 0 and bool(one.get("blind")) == self.blind
+        ]  # fmt: skip
+
+    def truth(self, scene: dict[str, Any]) -> dict[str, str]:
+        known = {**scene["truth"], **({"colour": "monochrome"} if self.gray else {})}
+        return worn_truth(known, self.wear) if self.wear else known
+
+
+def labelled(folder: Path, look: Look) -> Tally:
+    """Facts of real scenes, by what a person saw in them (benchmarks/real_facts.json)."""
     tally = Tally()
     labels = json.loads((Path(__file__).parent / "real_facts.json").read_text(encoding="utf-8"))
-    for name, scenes in labels.items():
-        paths = sorted(folder.rglob(name))
+    for name, all_scenes in labels["films"].items():
+        paths, scenes = sorted(folder.rglob(name)), look.of(all_scenes)
         if not paths:
             print(f"{name}: not below {folder}", file=sys.stderr)
-            continue
-        if wear:
-            for scene, film in _worn_scenes(paths[0], scenes, wear, most):
+        elif look.wear or look.gray:
+            for scene, film in _made_scenes(paths[0], scenes, look):
                 stated = facts_of(film, FrameRange(0, len(film.frames))).to_json()
-                tally.add(f"{name} {scene['frames']}", worn_truth(scene["truth"], wear), stated)
-            continue
-        film = measure(paths[0], max(scene["frames"][1] for scene in scenes))
-        for scene in scenes:
-            stated = facts_of(film, FrameRange(*scene["frames"])).to_json()
-            tally.add(f"{name} {scene['frames']}", scene["truth"], stated)
+                tally.add(f"{name} {scene['frames']}", look.truth(scene), stated)
+        elif scenes:
+            film = measure(paths[0], max(scene["frames"][1] for _, scene in scenes))
+            for _, scene in scenes:
+                stated = facts_of(film, FrameRange(*scene["frames"])).to_json()
+                tally.add(f"{name} {scene['frames']}", look.truth(scene), stated)
     return tally
 
 
-def _worn_scenes(
-    path: Path, scenes: list[dict[str, Any]], wear: str, most: int
+def _made_scenes(
+    path: Path, scenes: list[tuple[int, dict[str, Any]]], look: Look
 ) -> Iterator[tuple[dict[str, Any], MeasuredFilm]]:
-    """Each scene of a film, worn and measured; its label holds for its first frames as for all."""
+    """Scenes of a film, grayed and worn and measured; a label holds for its first frames as for all."""
     info = probe(path)
     frames, at = decode_all(path, info), 0
     with tempfile.TemporaryDirectory() as folder:
-        for number, scene in enumerate(scenes):
+        for number, scene in scenes:
             start, end = scene["frames"]
-            end = min(end, start + most)
-            clean = (
-                np.rint(255 * to_rgb(frame)).astype(np.uint8)
-                for frame in islice(frames, start - at, end - at)
-            )
-            target = Path(folder) / "worn.mp4"
-            rate = info.video.rate or Fraction(25)
-            write_film(worn(clean, wear, number), target, preset(wear, number).crf, rate)
+            end = min(end, start + look.most)
+            shown = (to_rgb(frame) for frame in islice(frames, start - at, end - at))
+            made = (np.rint(255 * (_grayed(p) if look.gray else p)).astype(np.uint8) for p in shown)
+            crf = 18
+            if look.wear:
+                made = worn(made, look.wear, number)
+                crf = preset(look.wear, number).crf
+            target = Path(folder) / "made.mp4"
+            write_film(made, target, crf, info.video.rate or Fraction(25))
             at = end
             yield scene, measure(target)
+
+
+def _grayed(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    luma = picture @ np.array([0.2126, 0.7152, 0.0722], np.float32)
+    return np.repeat(luma[..., None], 3, axis=2)
 
 
 def show_films(films: list[Path]) -> None:
@@ -204,15 +237,20 @@ def main() -> None:
     parser.add_argument("--films", type=Path, nargs="*", default=[])
     parser.add_argument("--labelled", type=Path)
     parser.add_argument("--worn", choices=("archive", "star"), default="")
+    parser.add_argument("--blind", action="store_true")
+    parser.add_argument("--gray", action="store_true")
+    parser.add_argument("--every", type=int, default=1, help="only each so many-eth labelled scene")
     parser.add_argument(
-        "--most", type=int, default=72, help="frames of a labelled scene, with --worn"
+        "--most", type=int, default=72, help="frames of a labelled scene, with --worn or --gray"
     )
     parser.add_argument("--cost", type=Path, nargs="*", default=[])
     chosen = parser.parse_args()
     if chosen.clips:
         generated(chosen.clips, chosen.seed, chosen.worn).show()
     if chosen.labelled:
-        labelled(chosen.labelled, chosen.worn, chosen.most).show()
+        most = chosen.most if chosen.worn or chosen.gray else 10_000
+        look = Look(chosen.blind, chosen.every, chosen.worn, most, chosen.gray)
+        labelled(chosen.labelled, look).show()
     if chosen.films:
         show_films(chosen.films)
     if chosen.cost:

@@ -1,7 +1,7 @@
 """What is measured on the frames of a film while ingest decodes them: numbers per frame, no pictures.
 
 On every frame: brightness, spread, and the change that the whole picture shares (flicker, fades), from
-a thin grid of samples. A few times a second also what costs more: camera and subject motion (Lucas-
+a grid of samples. A few times a second also what costs more: camera and subject motion (Lucas-
 Kanade on a small picture, a similarity fitted by reweighted least squares), colour, percentiles, grain
 and sharpness (on native tiles, since shrinking would hide both), and whether it is a text card.
 The series is kept with the film, so that another shot list needs no new decode.
@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
-from struct import Struct
 from typing import Any
 
 import av
@@ -22,17 +21,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from captioners.camera import MOTION_WIDTH, motion_between
+from captioners.light import FRAME, Light
 from captioners.textcard import is_text_card
+from captioners.texture import BLOCK, texture
 from media.staged import Staged
 from restar.errors import MediaError
 
 __all__ = ["ALGORITHM", "MeasuredFilm", "Measurer", "measured"]
 
-ALGORITHM = 3  # rises whenever the same frames give other numbers
+ALGORITHM = 4  # rises whenever the same frames give other numbers
 SAMPLES_A_SECOND = 2
 
-_FRAME = Struct("<3f")
-FRAME = np.dtype([("mean", "<f4"), ("spread", "<f4"), ("change", "<f4")])
 SAMPLE = np.dtype(
     [("frame", "<i8"), ("before", "<i8")]
     + [
@@ -54,8 +53,7 @@ Small = NDArray[np.uint8]
 
 _MIDDLE = 320  # and the one that letters are looked for in
 _FULL_EVERY = 2  # of the samples, all is measured on every second, and a moment after each jump
-_JUMP, _SETTLED = 14.0, 2  # levels of a jump (a cut, most likely); frames until after it
-_GRID = (12, 9)  # cells in which a change of brightness has to be seen to be the whole picture's
+_SETTLED = 2  # frames after a jump of light (a cut, most likely) until the next full sample
 _TILE = 96
 _PLANAR = re.compile(r"(yuvj?4\d\dp|yuva4\d\dp|gray)(8|9|10|12|14|16)?(le)?")
 
@@ -65,10 +63,12 @@ class MeasuredFilm:
     """The series of a film. `frames` has one record a frame, `samples` some a second (in order).
 
     mean, spread: of luma, 0..255 of full scale; change: of luma since the frame before, as the median
-    over the cells of the picture. low, high: 2nd and 98th percentile of luma. chroma: how far colours
-    stray from one hue (98th percentile, in levels); tint: how far that hue is from gray. pan, tilt: how
-    the picture's content moved to the right and down since frame `before`, in picture widths; zoom: by
-    which part it grew; moved, farthest: median and second longest path of its points, in widths;
+    over the cells of the picture; turn: by which part of its level a cell's change differs from its
+    change before (the median of the cells), and stray: how far cells are off that, on the median. low,
+    high: 2nd and 98th percentile of luma. chroma: how far colours stray from one hue (98th percentile,
+    in levels); tint: how far that hue is from gray. pan, tilt: how the picture's content moved to the
+    right and down since frame `before`, in picture widths; zoom: by which part it grew; moved, farthest:
+    median and second longest path of its points, in widths;
     agreed: part of the `points` that followed one camera. grain: noise in flat places, levels, in one
     frame (grain) and between two (grain_still); flat: part of the blocks that were neither black nor
     white; acuity: fine against coarse detail. card: 1 for a text card. What was not measured is NaN.
@@ -115,12 +115,14 @@ class Measurer(Staged):
         self._raw_paths = raw
         self._frames, self._samples = (p.open("wb") for p in raw)
         self._count = 0
-        self._cells: NDArray[np.float32] | None = None
-        self._tiles_before: list[Small] | None = None
+        self._light = Light(self._frames)
+        self._tiles_before: Small | None = None
         self._small: Small | None = None
         self._sampled_at = -1
 
     def _end(self, *, well: bool) -> None:
+        if well:
+            self._light.flush()
         self._frames.close()
         self._samples.close()
         if well:
@@ -131,21 +133,8 @@ class Measurer(Staged):
     def see(self, frame: av.VideoFrame) -> None:
         """Measure the next frame, of any size and pixel format."""
         picture = _Luma(frame)
-        thin = picture.thin()
-        mean, spread = cv2.meanStdDev(thin)
-        # in floats: rounded, a flicker of half a level would be none
-        cells = np.asarray(
-            cv2.resize(thin.astype(np.float32), _GRID, interpolation=cv2.INTER_AREA), np.float32
-        )
-        change = np.nan
-        if self._cells is not None:
-            difference = cells - self._cells
-            if cv2.norm(difference, cv2.NORM_L1) * picture.gain > _JUMP * difference.size:
-                self._look_soon()
-            change = _median(difference) * picture.gain
-        self._cells = cells
-        record = (picture.level(mean[0, 0]), spread[0, 0] * picture.gain, change)
-        self._frames.write(_FRAME.pack(*record))
+        if self._light.see(picture.thin(), picture.zero, picture.gain):
+            self._look_soon()
         if self._count == self._next:
             self._sample(picture, self._count == self._full_at)
         full_next = self._count + 1 == self._next == self._full_at
@@ -169,7 +158,7 @@ class Measurer(Staged):
         if full:
             sample["low"], sample["high"] = _percentiles(small)
             sample["chroma"], sample["tint"] = picture.colour(small)
-            for name, value in _texture(picture.tiles(), self._tiles_before).items():
+            for name, value in texture(picture.tiles(), self._tiles_before).items():
                 sample[name] = value
             sample["card"] = is_text_card(middle)
             self._full_at = self._count + _FULL_EVERY * self._stride
@@ -201,17 +190,17 @@ class _Luma:
         elif full:
             full = int(frame.color_range) != _LIMITED
         self._step = 1 << (bits - 8)
-        self._zero = 0.0 if full else 16.0 * self._step
+        self.zero = 0.0 if full else 16.0 * self._step
         self.gain = 255.0 / ((255.0 if full else 219.0) * self._step)
         self.luma = _plane(frame, 0, bits)
 
     def level(self, code: float) -> float:
-        return (code - self._zero) * self.gain
+        return (code - self.zero) * self.gain
 
     def thin(self) -> Plane:
-        """A grid of single samples, some 72 x 54."""
+        """A grid of single samples, some 192 x 144."""
         luma = self.luma
-        rows, columns = -(-luma.shape[0] // 72), -(-luma.shape[1] // 96)
+        rows, columns = -(-luma.shape[0] // 144), -(-luma.shape[1] // 192)
         return np.ascontiguousarray(luma[rows // 2 :: rows, columns // 2 :: columns])
 
     def shrunk(self, width: int) -> Small:
@@ -243,20 +232,22 @@ class _Luma:
         weight = luma / (float(luma.sum()) + 1e-3)  # the dark has no hue to show
         return distance, float(np.hypot(*(weight @ values for values in chroma)))
 
-    def tiles(self) -> list[Small]:
-        """Six native pieces of the picture, spread over it (fewer where they would lie on each other)."""
+    def tiles(self) -> Small:
+        """Up to six native pieces side by side, from all over the picture, none on another."""
         luma = self.luma
         height, width = luma.shape
-        tile = min(_TILE, height, width)
+        tile = min(_TILE, height, width) // BLOCK * BLOCK
+        if not tile:
+            return np.zeros((0, 0), np.uint8)
         ys, xs = _spread(height, tile, (0.25, 0.75)), _spread(width, tile, (0.1, 0.5, 0.9))
-        return [self._coded(luma[y : y + tile, x : x + tile]) for y in ys for x in xs]
+        return self._coded(np.hstack([luma[y : y + tile, x : x + tile] for y in ys for x in xs]))
 
     def _coded(self, values: Plane) -> Small:
         """Codes as 0..255 of full scale, clipped, never wrapped round."""
-        if not self._zero and self.gain == 1:
+        if not self.zero and self.gain == 1:
             return values.astype(np.uint8)
         arithmetic: Any = cv2  # its types know no scalars
-        floats = arithmetic.subtract(values, (self._zero,), dtype=cv2.CV_32F)
+        floats = arithmetic.subtract(values, (self.zero,), dtype=cv2.CV_32F)
         return np.asarray(arithmetic.multiply(floats, (self.gain,), dtype=cv2.CV_8U), np.uint8)
 
 
@@ -282,11 +273,6 @@ def _kind_of(pix_fmt: str) -> tuple[bool, int, bool | None, int]:
     return plain, bits, full, 1 if pix_fmt.startswith("gray") else 3
 
 
-def _median(values: NDArray[np.float32]) -> float:
-    middle = values.size // 2  # np.median costs ten times as much on a hundred values
-    return float(np.partition(values, middle, axis=None)[middle])
-
-
 def _plane(frame: av.VideoFrame, number: int, bits: int) -> Plane:
     plane = frame.planes[number]
     kind = np.uint8 if bits <= 8 else np.dtype("<u2")
@@ -309,69 +295,3 @@ def _percentiles(small: Small) -> tuple[float, float]:
     counts = np.cumsum(np.bincount(small.ravel(), minlength=256))
     low, high = np.searchsorted(counts, [0.02 * counts[-1], 0.98 * counts[-1]])
     return float(low), float(high)
-
-
-_IMMERKAER = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
-_BLOCK = 12
-
-
-def _texture(tiles: list[Small], before: list[Small] | None) -> dict[str, float]:
-    """Return grain (after Immerkaer 1996, in the calmest blocks), flatness and acuity of tiles."""
-    if tiles[0].shape[0] < 3 * _BLOCK:
-        return {}
-    grain, still, level, fine, coarse = [], [], [], [], []
-    for number, tile in enumerate(tiles):
-        size = tile.shape[0] // _BLOCK
-        blocks = (size, size)
-        kernel = np.abs(cv2.filter2D(tile, cv2.CV_32F, _IMMERKAER))
-        grain.append(_area_means(kernel, blocks) * np.float32(np.sqrt(np.pi / 2) / 6))
-        level.append(_area_means(tile, blocks))
-        if before is not None and before[number].shape == tile.shape:
-            difference = cv2.subtract(tile, before[number], dtype=cv2.CV_32F)
-            difference = np.abs(difference - cv2.mean(difference)[0])  # a flicker is no grain
-            still.append(_area_means(difference, blocks) * np.float32(np.sqrt(np.pi) / 2))
-        quarter = cv2.resize(tile, (tile.shape[1] // 4,) * 2, interpolation=cv2.INTER_AREA)
-        fine.append(_area_means(np.abs(cv2.Laplacian(tile, cv2.CV_32F)), blocks))
-        coarse.append(_area_means(np.abs(cv2.Laplacian(quarter, cv2.CV_32F)), blocks))
-    return {
-        **_noise(
-            np.concatenate(grain), np.concatenate(level), np.concatenate(still or [np.zeros(0)])
-        ),
-        "acuity": _acuity(np.concatenate(fine), np.concatenate(coarse)),
-    }
-
-
-def _area_means(
-    values: NDArray[np.float32] | Small, blocks: tuple[int, int]
-) -> NDArray[np.float32]:
-    means = cv2.resize(values, blocks, interpolation=cv2.INTER_AREA)
-    return means.astype(np.float32).ravel()
-
-
-def _noise(
-    grain: NDArray[np.float32], level: NDArray[np.float32], still: NDArray[np.floating]
-) -> dict[str, float]:
-    """The noise of the calmest sixth of the blocks that are neither black nor white."""
-    usable = (level > 24) & (level < 232)
-    flat = float(np.mean(usable))
-    if usable.sum() < 12:
-        return {"flat": flat}
-    found = {"grain": _part(grain[usable], 0.15), "flat": flat}
-    if len(still) == len(grain):
-        found["grain_still"] = _part(still[usable], 0.15)
-    return found
-
-
-def _part(values: NDArray[np.floating], share: float) -> float:
-    """The value that `share` of all are below, as it stands; np.quantile costs ten times as much."""
-    at = int(share * (values.size - 1))
-    return float(np.partition(values, at)[at])
-
-
-def _acuity(fine: NDArray[np.float32], coarse: NDArray[np.float32]) -> float:
-    """Fine against coarse detail in the blocks that have most of it; NaN where there is none."""
-    least = max(6.0, _part(coarse, 0.85))
-    detailed = coarse >= least
-    if detailed.sum() < 4:
-        return float("nan")
-    return float(np.median(fine[detailed] / coarse[detailed]))

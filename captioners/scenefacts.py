@@ -98,13 +98,16 @@ def _three(
 
 
 def _colour(samples: NDArray[np.void], brightness: float) -> Colour:
-    """What is dark has little tint to show: there gray has to be grayer to be called that."""
+    """What is dark has little tint to show: there gray has to be grayer to be called that.
+
+    Faded colours stray little, but through all of the scene; a tint by half as much at most.
+    """
     if not len(samples):
         return None
     strayed, tint = float(np.max(samples["chroma"])), _median(samples["tint"])
-    if strayed > 12:
+    if strayed > 12 or _median(samples["chroma"]) > 5.5:
         return "colour"
-    if strayed > 5:
+    if strayed > 3:
         return None
     if tint < (2.5 if brightness > 75 else 0.8):
         return "monochrome"
@@ -169,14 +172,16 @@ def _grain(samples: NDArray[np.void], stands: bool) -> YesNo:
     if two > 2.2 and one > (0.8 if stands else 2.2):
         return "yes"
     if one < 1.0:
-        return "no" if not (stands and two > 1.2) else None
+        new = two > (1.2 if stands else 9.9 if one < 0.7 else 2.5)
+        return None if new else "no"
     return "yes" if one > 1.15 and two > 3.5 else None
 
 
 def _flicker(frames: NDArray[np.void], stands: bool, rate: float) -> YesNo:
     """Flicker is a change of the whole picture that turns back at once; a fade goes on.
 
-    Where the picture stands less of it is clear: what moves changes brightness, too.
+    Told by how a cell's change turns from frame to frame: where most cells turn alike, it is the light's;
+    what moves turns each cell in its own way. Where the picture stands less of it is clear.
     """
     change, level = frames["change"][1:], np.maximum(frames["mean"][1:], 12)
     if len(change) < 12:
@@ -185,7 +190,9 @@ def _flicker(frames: NDArray[np.void], stands: bool, rate: float) -> YesNo:
     back = np.diff(change) / 2  # a steady fade is gone, what alternates is kept whole
     strength = float(np.median(np.abs(back)))
     alternating = float(np.mean(change[1:] * change[:-1] < 0))
-    clear = strength > (0.0045 if stands else 0.009) and alternating > 0.4
+    turn, stray = np.abs(frames["turn"][2:]), np.maximum(frames["stray"][2:], 1e-5)
+    together = 0.5 * _median(turn) > 0.0024 and _median(turn / stray) > 0.95 and alternating > 0.3
+    clear = together or (strength > (0.0045 if stands else 0.009) and alternating > 0.4)
     if clear or strength > 0.015 or _breathes(frames, stands, rate):
         return "yes"
     return "no" if strength < 0.0018 else None
