@@ -52,9 +52,9 @@ Plane = NDArray[Any]  # uint8, or uint16 in deeper formats
 Small = NDArray[np.uint8]
 
 _MIDDLE = 320  # and the one that letters are looked for in
-_FULL_EVERY = 2  # of the samples, all is measured on every second, and a moment after each jump
+_FULL_EVERY = 3  # of the samples, all is measured on every third, and a moment after each jump
 _SETTLED = 2  # frames after a jump of light (a cut, most likely) until the next full sample
-_TILE = 96
+_TILE = 72
 _PLANAR = re.compile(r"(yuvj?4\d\dp|yuva4\d\dp|gray)(8|9|10|12|14|16)?(le)?")
 
 
