@@ -119,6 +119,9 @@ class Look:
 
     def truth(self, scene: dict[str, Any]) -> dict[str, str]:
         known = {**scene["truth"], **({"colour": "monochrome"} if self.gray else {})}
+        start, end = scene["frames"]
+        if (self.wear or self.gray) and end - start > self.most:
+            known.pop("fade_out", None)  # its end is not among the frames that are looked at
         return worn_truth(known, self.wear) if self.wear else known
 
 
