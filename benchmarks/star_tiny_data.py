@@ -45,9 +45,9 @@ LATER_FILM = (
     *(("bbb.mp4", first) for first in (400, 760, 1200, 2300, 2900, 3250)),
     *(("bikes.mp4", first) for first in (50, 95, 205)),
 )
-# Chosen before stage 6, when the later ones had been looked at too, and looked at only after it: photographs
+# Chosen before stage 6, when the later ones had been looked at, and looked at only after it: photographs
 # that come with scikit-image, film at places drawn by chance.
-UNSEEN_PHOTOS = ("astronaut.png", "chelsea.png", "coffee.png", "gravel.png", "rocket.jpg")
+UNSEEN_PHOTOS = ("astronaut.png", "brick.png", "coffee.png", "gravel.png", "rocket.jpg")
 UNSEEN_FILM = {"bbb.mp4": 6, "bikes.mp4": 1}
 HELD_FRAMES = range(226, 3346)  # of Big Buck Bunny; the bundled reel lies among them
 _LAST = 13_000  # of Big Buck Bunny: titles from there on
