@@ -19,9 +19,11 @@ from restar.errors import UsageError
 
 __all__ = ["Condition", "level_of", "measure", "noise_of", "prompt_for"]
 
+Plane = NDArray[np.float32]
+
 _BLOCK = 8
-_CALM = 0.2  # share of blocks that are no noisier than what is measured
-_LEFT = 0.05  # of the power of fine texture, when one frame is moved onto another
+_CALM = 0.15  # share of blocks that are no noisier than what is measured
+_REACH = 2  # frames before and after, in which a frame's texture is looked for
 _LEAST_SIDE = 16  # of frames between which movement is sought
 _PER_DOUBLING = 4.0  # levels for each doubling of 1 + noise
 _OF_JUMPS = 2.6  # the same for flicker
@@ -80,24 +82,20 @@ def _noise(luma: Tensor) -> float:
     """Return the deviation of the noise in calm places of luma (f, 1, h, w), 0..255, in codes of 8 bits.
 
     Immerkaer's difference of Laplacians (1996) takes texture for noise, and a network that is told of
-    noise smooths rock and leaves away. But texture goes with what moves, and noise does not. So what is
-    left of a frame when the next one, moved onto it (dense inverse search, Kroeger et al. 2016), is
-    taken off is held against the frame's own: it has all of the noise, and a small part of the
-    texture's power, since fine texture is never met exactly. A single frame has only its own.
+    noise smooths rock and leaves away. But texture goes with what moves, and noise does not: so a block
+    counts with the least that is left of it when a frame nearby, moved onto its own (dense inverse
+    search, Kroeger et al. 2016), is taken off. Several are tried, since fine texture is met exactly only
+    where it has moved by whole pixels. A single frame has nothing but its own.
     """
-    own = _laplacians(luma)
-    height, width = luma.shape[-2:]
-    if len(luma) == 1 or min(height, width) < _LEAST_SIDE:
-        return _calm(own)
-    own = own[:-1]
-    moved = torch.from_numpy(_next_moved(luma[:, 0].numpy()))[:, None]
-    left = torch.minimum(own, _laplacians(luma[:-1] - moved) / math.sqrt(2))
-    return math.sqrt(max(0.0, _calm(left) ** 2 - _LEFT * _calm(own) ** 2) / (1 - _LEFT))
-
-
-def _calm(laplacians: Tensor) -> float:
-    """Return the deviation that the calmest blocks have, in codes of 8 bits."""
-    return float(laplacians.flatten().quantile(_CALM)) * math.sqrt(math.pi / 2) / 6
+    least = _laplacians(luma)
+    if min(luma.shape[-2:]) >= _LEAST_SIDE:
+        pictures = luma[:, 0].numpy()
+        for own in range(len(pictures)):
+            for other in range(max(0, own - _REACH), min(len(pictures), own + _REACH + 1)):
+                if other != own:
+                    left = torch.from_numpy(_left_of(pictures[own], pictures[other]))[None, None]
+                    least[own] = torch.minimum(least[own], _laplacians(left)[0] / math.sqrt(2))
+    return float(least.flatten().quantile(_CALM)) * math.sqrt(math.pi / 2) / 6
 
 
 def _laplacians(pictures: Tensor) -> Tensor:
@@ -106,19 +104,15 @@ def _laplacians(pictures: Tensor) -> Tensor:
     return F.avg_pool2d(F.conv2d(pictures, kernel).abs(), _BLOCK)
 
 
-def _next_moved(luma: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return for all frames (f, h, w), 0..255, but the last what the next one shows, moved onto them."""
+def _left_of(own: Plane, other: Plane) -> Plane:
+    """Return a frame (h, w), 0..255, less another that is moved onto it."""
+    one, two = (np.rint(picture.clip(0, 255)).astype(np.uint8) for picture in (own, other))
     search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    eight = np.rint(luma.clip(0, 255)).astype(np.uint8)
-    rows, columns = np.indices(luma.shape[1:], np.float32)
-    moved = []
-    for number in range(len(luma) - 1):
-        flow = search.calc(eight[number], eight[number + 1], np.empty((0, 0), np.float32))
-        there = columns + flow[..., 0], rows + flow[..., 1]
-        moved.append(
-            cv2.remap(luma[number + 1], *there, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        )
-    return np.stack(moved)
+    flow = search.calc(one, two, np.empty((0, 0), np.float32))
+    rows, columns = np.indices(own.shape, np.float32)
+    there = columns + flow[..., 0], rows + flow[..., 1]
+    moved = cv2.remap(other, *there, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(own - moved, np.float32)
 
 
 def noise_of(level: int) -> float:
