@@ -16,7 +16,7 @@ from catalog.redo import Wish
 from catalog.restorations import recipe_of
 from media.proxy import ALGORITHM
 from restar.errors import UsageError
-from restar.recipe import STANDARD_SCORERS
+from restar.recipe import STANDARD_SCORERS, Recipe
 from review.drawings import scene_chart
 from review.look import Side, aspect_of, flag_places, frame_times, seams_of, sides_of, standing
 from review.page import form_of, house_of, render, who, whole
@@ -50,7 +50,7 @@ def scene(
         wanted = [side.proxy for side in sides]
         proxies = find_proxies(session, wanted, ALGORITHM)
         states = proxy_states(session, wanted, ALGORITHM)
-    limits = {rule.scorer: recipe.score.thresholds.get(rule.flag, rule.limit) for rule in RULES}
+    limits = _limits(recipe)
     player = _player(request, sheet, sides, proxies, frame, (a, b))
     return render(
         request, "scene.html", sheet=sheet, sides=sides, seen=seen, name=film_name(sheet.film),
@@ -97,7 +97,7 @@ def chart(
         sheet = scene_sheet(session, restoration_id, number)
         recipe = recipe_of(session, sheet.restoration)
         found = sides_of(sheet)
-    limits = {rule.scorer: recipe.score.thresholds.get(rule.flag, rule.limit) for rule in RULES}
+    limits = _limits(recipe)
     lines, plain, seams = [], None, set()
     for side in found:
         row = side.take.scores.get(metric) if side.take is not None else None
@@ -263,6 +263,11 @@ def _player(
             for side in sides
         ],
     }  # fmt: skip
+
+
+def _limits(recipe: Recipe) -> dict[str, float]:
+    """Return from where on a scorer's measure is flagged, by the scorer's name."""
+    return {rule.scorer: recipe.score.thresholds.get(rule.flag, rule.limit) for rule in RULES}
 
 
 def _metrics(sheet: SceneSheet) -> list[str]:

@@ -31,7 +31,7 @@ class _EdgeSession(FrameSession):
         self._alone: tuple[float, Plane] | None = None
 
     def see(self, pair: Pair) -> None:
-        if pair.index and pair.index % EVERY != 1:
+        if pair.index and self.skips(pair.index, first=1):
             return
         edges = pair.shared("edges", _edges)
         found = None if edges is None else self.compare(pair, edges)
@@ -133,7 +133,7 @@ class _OvershootSession(FrameSession):
     LEAST = 24 / CODES  # contrast that counts as an edge
 
     def see(self, pair: Pair) -> None:
-        if pair.index % EVERY:
+        if self.skips(pair.index):
             return
         kernel = np.ones((2 * self.REACH + 1,) * 2, np.uint8)
         top, bottom = cv2.dilate(pair.luma, kernel), cv2.erode(pair.luma, kernel)
@@ -168,7 +168,7 @@ class _InventedSession(FrameSession):
     WORST, USUAL, LOWEST = 3, 0.7, -6.0
 
     def see(self, pair: Pair) -> None:
-        if pair.index % EVERY:
+        if self.skips(pair.index):
             return
         fine, got = high(pair.luma), high(pair.back)
         has, shown, common = tiles(fine * fine), tiles(got * got), tiles(fine * got)
@@ -205,7 +205,7 @@ class _TileSession(FrameSession):
         self._across, self._down = _Steps(), _Steps()
 
     def see(self, pair: Pair) -> None:
-        if pair.index % EVERY != 1 or min(pair.luma.shape) < _Steps.LEAST:
+        if self.skips(pair.index, first=1) or min(pair.luma.shape) < _Steps.LEAST:
             return
         added = np.asarray(pair.back - pair.plain_back, np.float32)
         across = self._across.add(added, pair.luma)

@@ -55,7 +55,7 @@ class PsnrSession(FrameSession):
 
     def see(self, pair: Pair) -> None:
         """Measure a pair of frames, or pass over it."""
-        if pair.index % EVERY:
+        if self.skips(pair.index):
             return
         differences = self._of_one_kind(pair) if _one_kind(pair) else self._converted(pair)
         error, count = 0.0, 0

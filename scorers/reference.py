@@ -17,6 +17,7 @@ from media import ffmpeg
 from restar.errors import MediaError
 from scorers import ScoreSeries, ScoringSession, scorer
 from scorers.pair import Pair
+from scorers.session import FrameSession
 
 __all__ = ["REFERENCE_SCORERS", "against_reference", "change_error", "detail_spectrum", "vmaf"]
 
@@ -28,8 +29,9 @@ def against_reference(
 ) -> dict[str, ScoreSeries]:
     """Return what scorers say of takes beside their reference, which stands in the source's place.
 
-    Raises MediaError where the sizes differ: a reference is not scaled. "warp-error" is then E_warp of
-    the take less that of the reference, along the reference's motion.
+    Every frame is looked at, also by scorers that take samples of a scene: a clip has few. "warp-error"
+    is then E_warp of the take less that of the reference, along the reference's motion. Raises MediaError
+    where the sizes differ: a reference is not scaled.
     """
     sessions: list[ScoringSession] = []
     for pair in pairs:
@@ -40,6 +42,9 @@ def against_reference(
             )
         if not sessions:
             sessions = [scorer(name).start(*pair.formats) for name in names]
+            for session in sessions:
+                if isinstance(session, FrameSession):
+                    session.every = 1
         for session in sessions:
             session.see(pair)
     return {series.name: series for series in (session.finish() for session in sessions)}

@@ -30,11 +30,12 @@ What = TypeVar("What")
 class FrameSession(ABC):
     """Keeps values by frame, the worst tile of each and the worst frame's tiles; drops what is no number.
 
-    A subclass records from `see`, or from `finish` what it could only judge when all was seen.
+    A subclass records from `see`, or from `finish` what it could only judge when all was seen. `every`:
+    how many frames there are for one that is looked at.
     """
 
     def __init__(self, name: str, about: Metric) -> None:
-        self._name, self._about = name, about
+        self._name, self._about, self.every = name, about, about.every
         self._sign = 1 if about.better == "lower" else -1
         self._frames, self._values = array("i"), array("d")
         self._rows, self._columns = bytearray(), bytearray()
@@ -44,6 +45,10 @@ class FrameSession(ABC):
     @abstractmethod
     def see(self, pair: Pair) -> None:
         """Look at the next pair."""
+
+    def skips(self, index: int, first: int = 0) -> bool:
+        """Return whether a frame is passed over; `first` is the first that is not."""
+        return index < first or (index - first) % self.every != 0
 
     def record(self, index: int, value: float, grid: NDArray[np.floating] | None = None) -> None:
         """Keep a frame's value (frames in order), and where a grid of tiles is given, the worst."""

@@ -14,7 +14,7 @@ _C1, _C2 = 0.01**2, 0.03**2
 
 class _SsimSession(FrameSession):
     def see(self, pair: Pair) -> None:
-        if pair.index % EVERY:
+        if self.skips(pair.index):
             return
         found = ssim_map(pair.luma, pair.back)
         self.record(pair.index, float(found.mean()), tiles(found))

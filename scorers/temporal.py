@@ -24,7 +24,7 @@ _FOLLOWED = 12 / 255  # a pixel of the source that its flow explains this well i
 
 class _WarpSession(FrameSession):
     def see(self, pair: Pair) -> None:
-        if pair.index % EVERY != 1:
+        if self.skips(pair.index, first=1):
             return
         flow, before = pair.flow, pair.before
         if flow is None or before is None:

@@ -88,6 +88,11 @@ class LossConfig(_Section):
         ge=0,
         description="Weight of the error of frame differences, at the noisiest time.",
     )
+    harm: float = Field(
+        default=0.0,
+        ge=0,
+        description="Extra weight of clips that come out worse than the enlarged input.",
+    )
     relative: bool = Field(
         default=False,
         description="At the noisiest time, count a clip's error as a share of the enlarged input's.",

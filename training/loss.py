@@ -77,10 +77,14 @@ def star_losses(
 def _first_loss(off: Tensor, residual: Tensor, settings: LossConfig) -> Tensor:
     """Return the loss at the noisiest time for one clip's errors (1, c, f, h, w), a number.
 
-    `steady` counts the errors of frame differences beside it: errors that come and go are seen more than
-    those that stay, and a mean of errors does not tell them apart.
+    `harm` counts once more what came out worse than the enlarged input itself: a mean over clips would
+    trade a picture that is spoilt for one that gains. `steady` counts the errors of frame differences:
+    errors that come and go are seen more than those that stay, and a mean does not tell them apart.
     """
     loss = _absolute(off) / _share(residual, settings)
+    if settings.harm:
+        given = _absolute(residual) / _share(residual, settings)
+        loss = loss + settings.harm * (loss - given).clamp(min=0)
     if settings.steady and off.shape[2] > 1:
         jumps = _absolute(off.diff(dim=2)) / _share(residual.diff(dim=2), settings)
         loss = loss + settings.steady * jumps

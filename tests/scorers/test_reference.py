@@ -51,6 +51,11 @@ def test_the_reference_itself_is_perfect() -> None:
     }
 
 
+def test_every_frame_is_looked_at() -> None:
+    found = against_reference(pairs(moving(3), moving(3)))
+    assert [series.frames for series in found.values()] == [(0, 1, 2), (0, 1, 2), (1, 2)]
+
+
 def test_changes_are_wrong_where_flicker_is_and_not_where_all_is_lighter() -> None:
     clip = np.random.default_rng(0).random((4, 16, 20, 3)).astype(np.float32)
     assert change_error(clip, clip + 0.1) == pytest.approx(0, abs=1e-6)

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from benchmarks.star_tiny_data import write_clip
 from media.degrade import Degradation, PrintWear
@@ -101,6 +102,22 @@ def test_noise_is_measured_where_it_is() -> None:
     ]
     assert levels[0] == 0
     assert levels[0] < levels[1] < levels[2]
+
+
+def test_texture_that_moves_is_no_noise_and_grain_on_it_is() -> None:
+    """A single frame can't tell them apart; successive frames can."""
+    random = torch.Generator().manual_seed(2)
+    ground = F.avg_pool2d(torch.randn(1, 3, 130, 130, generator=random), 3, stride=1) * 0.6
+    moving = torch.cat([ground[..., n : n + 96, 2 * n : 2 * n + 96] for n in range(5)])
+    grain = 0.1 * torch.randn(moving.shape, generator=random)
+    assert measure(moving[:1]).noise >= 6
+    assert measure(moving).noise == 0
+    assert measure(moving + grain).noise >= 6
+
+
+def test_frames_too_small_to_seek_movement_in_are_measured_by_themselves() -> None:
+    random = torch.Generator().manual_seed(3)
+    assert measure(0.1 * torch.randn(5, 3, 12, 40, generator=random)).noise >= 5
 
 
 def test_flicker_is_measured_where_it_is() -> None:

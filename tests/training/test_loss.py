@@ -135,3 +135,18 @@ def test_the_error_of_frame_differences_has_a_gradient_and_a_single_frame_has_no
     assert float(slope.abs().max()) > 1e-4
     one = coming.detach()[:, :, :1]
     assert float(loss(one, 1.0)) == float(loss(one, 0.0))
+
+
+def test_what_came_out_worse_than_the_input_counts_once_more() -> None:
+    """`harm` leaves alone what is better than the enlarged input, whose error is the residual itself."""
+    schedule, last = Schedule.published(), torch.tensor([999])
+    x0 = torch.ones(1, 3, 2, 8, 8)
+
+    def loss(off: float, harm: float) -> float:
+        v = schedule.velocity(x0 + off, last, x0)
+        settings = LossConfig(relative=True, harm=harm)
+        return float(star_losses(schedule, v, x0, x0, x0, last, settings, lambda z: z).velocity)
+
+    assert loss(0.5, 2.0) == loss(0.5, 0.0) == pytest.approx(0.5, rel=0.01)
+    assert loss(1.5, 0.0) == pytest.approx(1.5, rel=0.01)
+    assert loss(1.5, 2.0) == pytest.approx(1.5 + 2.0 * 0.5, rel=0.01)
