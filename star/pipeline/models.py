@@ -19,7 +19,7 @@ from star.pipeline.cover import cover
 from star.sampling import Ddim, DpmSolver, Sampler
 from star.schedule import Schedule, few_step_plan, make_plan
 from star.text import encode_prompts
-from star.tinymodel import START_NOISE, TinyStar, enlarged
+from star.tinymodel import DONE_SHARE, START_NOISE, TinyStar, enlarged
 from star.vae import encode
 
 __all__ = ["ENCODINGS", "Encoding", "Model", "Published", "Steps", "Tiny"]
@@ -173,7 +173,8 @@ class Tiny:
         """The codec is linear: residual and enlarged picture are added as latents, decoded once."""
         codec = self.model.codec
         wide = (-1, 1, 1)
-        whole = clean * codec.residual_std.view(wide) + hint * codec.hint_std.view(wide)
+        change = DONE_SHARE * clean * codec.residual_std.view(wide)
+        whole = change + hint * codec.hint_std.view(wide)
         return codec.decode(whole).sample
 
     def sampler(self, steps: Steps) -> Sampler:
