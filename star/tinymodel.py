@@ -37,7 +37,7 @@ SCALES = (2, 4)
 # Of the noise that a walk of several steps begins with, star-tiny gets this part: all of it would come
 # out as grain (docs/star-tiny.md). One step begins where nothing of the latent is seen, and is the same.
 START_NOISE = 0.1
-# Of what the network would change, this part is done. It costs 0.07 dB at most in the mean, and takes half
+# Of what the network would change, this part is done. It costs 0.07 dB at most in the mean and takes half
 # of the loss off where the network is wrong, as on rock that it takes for grain (docs/star-tiny.md).
 DONE_SHARE = 0.9
 TINY_SIZES = Sizes(
