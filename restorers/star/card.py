@@ -1,4 +1,4 @@
-"""What star-tiny's card says to a restoration: how it is to be told, and where it is the wrong tool."""
+"""What star-tiny's card says to a restoration: how it is to be told, and where little is to be gained."""
 
 import re
 from collections.abc import Sequence
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["better_resized", "measured_levels", "tiny_template", "with_strength"]
+__all__ = ["hardly_gains", "measured_levels", "tiny_template", "with_strength"]
 
 _LEVELS = re.compile(r"film enlarged x(\d+), noise (\d), sharpness (\d), flicker (\d)")
 _LEAST_SIDE = 10
 
-# Noise level up to which a plain resize was better, by scale (benchmarks/star_gain.py, docs/star.md).
-_CLEAN_TO: dict[int, int] = {2: 1}
+# Noise level up to which a scene counts as clean, by scale (benchmarks.star_levels, docs/star-tiny.md).
+_CLEAN_TO: dict[int, int] = {2: 2}
 
 
 def tiny_template(scale: int) -> str:
@@ -47,8 +47,8 @@ def with_strength(prompt: str, strength: float) -> str:
     return prompt[: found.start(2)] + str(said) + prompt[found.end(2) :]
 
 
-def better_resized(scale: int, prompt: str) -> str:
-    """Return why a scene of this prompt is better off with a plain resize; "" where it isn't."""
+def hardly_gains(scale: int, prompt: str) -> str:
+    """Return why a scene of this prompt has little to gain over a plain resize; "" where it has more."""
     found = _LEVELS.search(prompt)
     if found is None or int(found[1]) != scale or scale not in _CLEAN_TO:
         return ""
@@ -56,6 +56,6 @@ def better_resized(scale: int, prompt: str) -> str:
     if noise > most:
         return ""
     return (
-        f"clean at x{scale} (noise {noise} of 9): there star-tiny is known to lose against a plain "
-        'resize, which it got; the option clean = "restore" insists'
+        f"clean at x{scale} (noise {noise} of 9): there star-tiny has little to gain over a plain "
+        'resize, which it got, as the option clean = "resize" wishes'
     )

@@ -24,7 +24,7 @@ from restar.spec import ResolvedStep
 from restar.timeline import FrameRange
 from restorers import ModelLicence, StepContext
 from restorers.resize import Resize
-from restorers.star.card import better_resized, tiny_template, with_strength
+from restorers.star.card import hardly_gains, tiny_template, with_strength
 from restorers.star.options import Options, checked
 from restorers.star.settle import settled
 from restorers.star.weights import Chosen, chosen_weights
@@ -136,9 +136,9 @@ class Star:
     def instead(self, step: ResolvedStep, prompt: str) -> tuple[ResolvedStep, str] | None:
         """Return the step that a scene of this prompt gets in this one's place, and why; mostly None."""
         options = checked(step.options)
-        if not self._is_tiny(step) or options.clean == "restore":
+        if not self._is_tiny(step) or options.clean != "resize":
             return None
-        reason = better_resized(options.scale, prompt)
+        reason = hardly_gains(options.scale, prompt)
         if not reason:
             return None
         resize = Resize()

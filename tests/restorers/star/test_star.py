@@ -20,7 +20,7 @@ from restar.timeline import FrameRange
 from restorers import ModelLicence, StepContext, licence_of, needs_of
 from restorers.contract import RestorerContract
 from restorers.star import Star
-from restorers.star.card import better_resized, with_strength
+from restorers.star.card import hardly_gains, with_strength
 from restorers.star.settle import predicted
 from restorers.star.weights import chosen_weights
 from star.install import init_weights
@@ -262,18 +262,18 @@ def test_what_star_tiny_is_told_is_measured(star: Star) -> None:
     assert star.count_tokens("a good video") == 3
 
 
-def test_clean_film_at_x2_gets_a_resize_unless_told(star: Star) -> None:
+def test_clean_film_at_x2_gets_a_resize_where_that_is_wished(star: Star) -> None:
     clean, worn = (f"film enlarged x2, noise {n}, sharpness 5, flicker 0" for n in (0, 6))
-    step = resolved(star, scale=2)
+    step = resolved(star, scale=2, clean="resize")
     instead = star.instead(step, clean)
     assert instead is not None
     assert (instead[0].use, instead[0].options["scale"]) == ("resize", 2)
-    assert "known to lose" in instead[1]
+    assert "little to gain" in instead[1]
     assert star.instead(step, worn) is None
-    assert star.instead(resolved(star, scale=2, clean="restore"), clean) is None
-    assert star.instead(resolved(star, scale=4), clean.replace("x2", "x4")) is None
-    assert star.instead(resolved(star, **QUICK), clean) is None
-    assert better_resized(2, "a person's own words") == ""
+    assert star.instead(resolved(star, scale=2), clean) is None
+    assert star.instead(resolved(star, scale=4, clean="resize"), clean.replace("x2", "x4")) is None
+    assert star.instead(resolved(star, **QUICK, clean="resize"), clean) is None
+    assert hardly_gains(2, "a person's own words") == ""
 
 
 def test_strength_says_less_noise(star: Star) -> None:
