@@ -28,6 +28,8 @@ __all__ = ["Row", "evaluated", "measured", "tables", "write_rows"]
 
 Clip = NDArray[np.uint8]
 
+_UNSEEN = 0.1  # codes of 8 bits: of a still picture's frame differences a quotient would say nothing
+
 
 @dataclass(frozen=True)
 class Row:
@@ -72,7 +74,7 @@ def _rows(model: TinyStar, held: Held, ways: bool) -> Iterator[Row]:
         found = measured(held.wanted, made)
         plain = made if plain is None else plain
         moved = float(np.sqrt(np.square(made.astype(np.float32) - plain).mean()))
-        changes = found["changes"] / base["changes"] if base["changes"] else 1.0
+        changes = max(_UNSEEN, found["changes"]) / max(_UNSEEN, base["changes"])
         yield Row(
             held.group,
             held.name,
