@@ -116,10 +116,10 @@ def test_a_second_run_gives_the_same_bytes_after_a_stop_in_the_middle(
     assert framemd5(second) == framemd5(first)
 
 
-def test_clean_film_at_x2_is_resized_and_that_is_said(
+def test_clean_film_at_x2_is_resized_where_that_is_wished(
     restar: Restar, film: Path, tmp_path: Path
 ) -> None:
-    clean = recipe(tmp_path, "clean", model="star-tiny", scale=2)
+    clean = recipe(tmp_path, "clean", model="star-tiny", scale=2, clean="resize")
     answer = restar("restore", film, "--recipe", clean, "--plain", "-o", tmp_path / "out")
     assert "scene 1 gets resize in place of star" in " ".join(answer.err.split())
     (told,) = [one for one in details(restar, film) if "instead" in one]
