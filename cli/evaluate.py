@@ -28,7 +28,9 @@ __all__ = ["Row", "evaluated", "measured", "tables", "write_rows"]
 
 Clip = NDArray[np.uint8]
 
-_UNSEEN = 0.1  # codes of 8 bits: of a still picture's frame differences a quotient would say nothing
+_UNSEEN = (
+    0.1  # codes of 8 bits: of a still picture's frame differences a quotient would say nothing
+)
 
 
 @dataclass(frozen=True)
