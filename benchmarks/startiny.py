@@ -17,7 +17,7 @@ from star.noise import FrameNoise
 from star.sampling import ddim
 from star.schedule import few_step_plan
 from star.text import encode_prompts
-from star.tinymodel import DONE_SHARE, TinyStar, enlarged, load_tiny
+from star.tinymodel import TinyStar, enlarged, load_tiny
 from star.tinyprompt import measure, prompt_for
 
 __all__ = ["star_tiny"]
@@ -42,7 +42,7 @@ def star_tiny(pictures: Sequence[Picture], scale: int = 2) -> list[Picture]:
 
     start = FrameNoise(0).clip(0, len(pictures), "start", 0, tuple(hint[0, :, 0].shape))
     plan = few_step_plan(model.schedule, 1)
-    made = large + DONE_SHARE * model.residual(ddim(denoise, start, plan, model.schedule))
+    made = model.restored(ddim(denoise, start, plan, model.schedule), large)
     shown = (made[0].clamp(-1, 1).permute(0, 2, 3, 1) / 2 + 0.5).numpy()
     return [np.ascontiguousarray(p[: scale * height, : scale * width]) for p in shown]
 

@@ -96,6 +96,10 @@ class TinyStar(nn.Module):
         made = self.codec.decode(frames.flatten(0, 1)).sample
         return made.unflatten(0, frames.shape[:2])
 
+    def restored(self, x0: Tensor, large: Tensor) -> Tensor:
+        """Return the clip (b, f, 3, h, w) that a latent x_0 stands for beside the enlarged one."""
+        return large + DONE_SHARE * self.residual(x0)
+
     def words(self, ids: Tensor) -> Tensor:
         """Return the text (b, words, width) for token ids (b, words), with its gradient."""
         return encode_with_gradient(self.text, ids)

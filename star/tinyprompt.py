@@ -7,6 +7,7 @@ from. Levels are one digit, so that a person can turn them: more noise said is m
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -90,11 +91,15 @@ def _noise(luma: Tensor) -> float:
     least = _laplacians(luma)
     if min(luma.shape[-2:]) >= _LEAST_SIDE:
         pictures = luma[:, 0].numpy()
+        eight = np.rint(pictures.clip(0, 255)).astype(np.uint8)
+        search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         for own in range(len(pictures)):
             for other in range(max(0, own - _REACH), min(len(pictures), own + _REACH + 1)):
                 if other != own:
-                    left = torch.from_numpy(_left_of(pictures[own], pictures[other]))[None, None]
-                    least[own] = torch.minimum(least[own], _laplacians(left)[0] / math.sqrt(2))
+                    flow = search.calc(eight[own], eight[other], np.empty((0, 0), np.float32))
+                    left = pictures[own] - _moved(pictures[other], flow)
+                    found = _laplacians(torch.from_numpy(left)[None, None])[0] / math.sqrt(2)
+                    least[own] = torch.minimum(least[own], found)
     return float(least.flatten().quantile(_CALM)) * math.sqrt(math.pi / 2) / 6
 
 
@@ -104,15 +109,12 @@ def _laplacians(pictures: Tensor) -> Tensor:
     return F.avg_pool2d(F.conv2d(pictures, kernel).abs(), _BLOCK)
 
 
-def _left_of(own: Plane, other: Plane) -> Plane:
-    """Return a frame (h, w), 0..255, less another that is moved onto it."""
-    one, two = (np.rint(picture.clip(0, 255)).astype(np.uint8) for picture in (own, other))
-    search = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    flow = search.calc(one, two, np.empty((0, 0), np.float32))
-    rows, columns = np.indices(own.shape, np.float32)
+def _moved(picture: Plane, flow: NDArray[Any]) -> Plane:
+    """Return a picture (h, w) looked up where a flow (h, w, 2), in pixels, leads."""
+    rows, columns = np.indices(picture.shape, np.float32)
     there = columns + flow[..., 0], rows + flow[..., 1]
-    moved = cv2.remap(other, *there, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-    return np.asarray(own - moved, np.float32)
+    moved = cv2.remap(picture, *there, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, np.float32)
 
 
 def noise_of(level: int) -> float:

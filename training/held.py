@@ -21,7 +21,7 @@ from star.noise import FrameNoise
 from star.sampling import ddim
 from star.schedule import few_step_plan
 from star.text import encode_prompts
-from star.tinymodel import DONE_SHARE, START_NOISE, TinyStar, enlarged
+from star.tinymodel import START_NOISE, TinyStar, enlarged
 from star.tinyprompt import measure, prompt_for
 from training.pairs import Pair, find_pairs, frames_of, length_of
 
@@ -100,7 +100,7 @@ def restored(
     shape = (hint.shape[1], *hint.shape[-2:])
     start = START_NOISE * FrameNoise(seed).clip(0, len(frames), "start", 0, shape)
     latent = ddim(denoise, start, few_step_plan(model.schedule, steps), model.schedule)
-    made = (padded + DONE_SHARE * model.residual(latent))[0, :, :, :height, :width]
+    made = model.restored(latent, padded)[0, :, :, :height, :width]
     eight = ((made.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
     return eight.permute(0, 2, 3, 1).numpy()
 

@@ -22,7 +22,7 @@ from star.denoiser import Network
 from star.patchcodec import PatchCodec
 from star.schedule import Schedule
 from star.text import encode_ids, text_config
-from star.tinymodel import DONE_SHARE, TINY_SIZES, TinyStar, load_tiny
+from star.tinymodel import TINY_SIZES, TinyStar, load_tiny
 from star.tokens import END
 from training.config import ModelConfig
 
@@ -68,7 +68,7 @@ class TinyKit:
 
     def restored(self, x0: Tensor, large: Tensor) -> Tensor:
         """Return the clip (b, f, 3, h, w) that a latent stands for beside the enlarged one."""
-        return large + DONE_SHARE * self.tiny.residual(x0)
+        return self.tiny.restored(x0, large)
 
     @property
     def unit(self) -> float:
