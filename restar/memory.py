@@ -23,7 +23,7 @@ def share_arenas() -> None:
 
 def keep_large() -> None:
     """Keep large arrays that are freed for the next of their kind, until `give_back_freed`."""
-    _tell_malloc({_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: 2**31 - 1, _M_TOP_PAD: 2**28})
+    _tell_malloc({_M_MMAP_MAX: 0, _M_TRIM_THRESHOLD: -1, _M_TOP_PAD: 2**28})
 
 
 def give_back_freed() -> None:

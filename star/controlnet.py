@@ -68,7 +68,8 @@ class StarControlNet(ModelMixin, ConfigMixin, Encoder):
         time = self.embed_time(timestep, sample.shape[2], encoder_hidden_states)
         middle, left = self.encode(sample, time, encoder_hidden_states, added)
         residuals = [
-            conv(entry) for conv, entry in zip(self.controlnet_down_blocks, left, strict=True)
+            self.by_frames(conv, entry)
+            for conv, entry in zip(self.controlnet_down_blocks, left, strict=True)
         ]
         return residuals, self.controlnet_mid_block(middle)
 
@@ -77,7 +78,7 @@ class StarControlNet(ModelMixin, ConfigMixin, Encoder):
         wanted = (sample.shape[0], self.hint_conv.in_channels, *sample.shape[2:])
         if hint.shape != wanted:
             raise UsageError(f"hint of shape {tuple(hint.shape)}: needs {wanted}, as the latent")
-        return self.hint_conv(rearrange(hint, "b c f h w -> (b f) c h w"))
+        return self.by_frames(self.hint_conv, rearrange(hint, "b c f h w -> (b f) c h w"))
 
 
 def entries(sizes: Sizes) -> list[int]:

@@ -23,12 +23,13 @@ from star.blocks import (
     temporal_conv,
     time_sinusoid,
 )
+from star.pieces import InPieces
 from star.sizes import Sizes
 
 __all__ = ["DownLevel", "Encoder", "MiddleLevel", "UpLevel", "check_latent"]
 
 
-class Rows(nn.Module):
+class Rows(nn.Module, InPieces):
     """Rows of residual block and temporal convolution, the first of them with transformers.
 
     `given` are the channels that each row gets, `width` those that all give.
@@ -60,21 +61,31 @@ class Rows(nn.Module):
             for _ in range(with_transformers)
         )
 
-    def run(self, row: int, hidden: Tensor, time: Tensor, text: Tensor, frames: int) -> Tensor:
-        """Run one row, keeping none of its activations where the level is told to recompute them."""
+    def run(
+        self, row: int, given: Sequence[Tensor], time: Tensor, text: Tensor, frames: int
+    ) -> Tensor:
+        """Run one row on what it is given, channels side by side.
 
-        def compute(hidden: Tensor) -> Tensor:
-            hidden = self.resnets[row](hidden, time)
-            hidden = self.temp_convs[row](hidden, num_frames=frames)
+        None of its activations are kept where the level is told to recompute them.
+        """
+
+        def in_space(time: Tensor, *given: Tensor) -> Tensor:
+            return self.resnets[row](torch.cat(given, 1) if len(given) > 1 else given[0], time)
+
+        def in_time(hidden: Tensor) -> Tensor:
+            return self.temp_convs[row](hidden, num_frames=frames)
+
+        def compute(*given: Tensor) -> Tensor:
+            hidden = self.by_rows(in_time, self.by_frames(in_space, time, *given))
             if row < len(self.attentions):
                 hidden = self.attentions[row](hidden, text)
-                hidden = self.temp_attentions[row](hidden, frames)
+                hidden = self.by_rows(lambda rows: self.temp_attentions[row](rows, frames), hidden)
             return hidden
 
         if self.gradient_checkpointing and torch.is_grad_enabled():
             recompute = torch.utils.checkpoint.checkpoint
-            return recompute(compute, hidden, use_reentrant=False)
-        return compute(hidden)
+            return recompute(compute, *given, use_reentrant=False)
+        return compute(*given)
 
 
 class DownLevel(Rows):
@@ -94,10 +105,10 @@ class DownLevel(Rows):
         """Return what goes down, and what each row and the halving leave for the decoder."""
         left = []
         for row in range(len(self.resnets)):
-            hidden = self.run(row, hidden, time, text, frames)
+            hidden = self.run(row, [hidden], time, text, frames)
             left.append(hidden)
         for halve in self.downsamplers:
-            hidden = halve(hidden)
+            hidden = self.by_frames(halve, hidden)
             left.append(hidden)
         return hidden, left
 
@@ -111,7 +122,7 @@ class MiddleLevel(Rows):
 
     def forward(self, hidden: Tensor, time: Tensor, text: Tensor, frames: int) -> Tensor:
         for row in range(2):
-            hidden = self.run(row, hidden, time, text, frames)
+            hidden = self.run(row, [hidden], time, text, frames)
         return hidden
 
 
@@ -137,14 +148,13 @@ class UpLevel(Rows):
     ) -> Tensor:
         """Return what goes up; each row takes the last entry off `left`, so memory shrinks as it goes."""
         for row in range(len(self.resnets)):
-            hidden = torch.cat([hidden, left.pop()], 1)
-            hidden = self.run(row, hidden, time, text, frames)
+            hidden = self.run(row, [hidden, left.pop()], time, text, frames)
         for double in self.upsamplers:
-            hidden = double(hidden)
+            hidden = self.by_frames(double, hidden)
         return hidden
 
 
-class Encoder:
+class Encoder(InPieces):
     """What the UNet and the ControlNet begin with; a mixin, so that names stay diffusers' own."""
 
     sizes: Sizes
@@ -186,10 +196,10 @@ class Encoder:
         (b*f, base_channels, h, w), is added once, right after the first convolution.
         """
         frames = sample.shape[2]
-        hidden = self.conv_in(rearrange(sample, "b c f h w -> (b f) c h w"))
+        hidden = self.by_frames(self.conv_in, rearrange(sample, "b c f h w -> (b f) c h w"))
         if hint is not None:
             hidden = hidden + hint
-        hidden = self.transformer_in(hidden, frames)
+        hidden = self.by_rows(lambda rows: self.transformer_in(rows, frames), hidden)
         left = [hidden]
         for level in self.down_blocks:
             hidden, made = level(hidden, time, text, frames)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from star.blocks import SpatialTransformer
 from star.controlnet import StarControlNet, zeroed
 from star.levels import MiddleLevel
+from star.pieces import InPieces
 from star.schedule import Schedule
 from star.sizes import Sizes
 from star.unet import StarUNet
@@ -154,7 +155,10 @@ class WindowedTransformer(SpatialTransformer):
 
 
 def adapt(model: nn.Module, sizes: Sizes) -> None:
-    """Put per-position norms and windowed attention in the place of the published ones."""
+    """Put per-position norms and windowed attention in the place of the published ones.
+
+    No norm spans frames or positions then, so the levels can run piece by piece.
+    """
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, nn.GroupNorm):
@@ -165,6 +169,8 @@ def adapt(model: nn.Module, sizes: Sizes) -> None:
         if isinstance(level, MiddleLevel):
             width = sizes.widths[-1]
             level.attentions = nn.ModuleList(windowed(sizes, width) for _ in level.attentions)
+        if isinstance(level, InPieces):
+            level.in_pieces = True
 
 
 def add_product(to: Tensor, rows: Tensor, weight: Tensor) -> None:

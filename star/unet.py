@@ -75,5 +75,9 @@ class StarUNet(ModelMixin, ConfigMixin, Encoder):
             left[index] = left[index] + residual
         for level in self.up_blocks:
             hidden = level(hidden, left, time, encoder_hidden_states, frames)
-        hidden = self.conv_out(self.conv_act(self.conv_norm_out(hidden)))
+        hidden = self.by_frames(self.come_out, hidden)
         return rearrange(hidden, "(b f) c h w -> b c f h w", f=frames)
+
+    def come_out(self, hidden: Tensor) -> Tensor:
+        """Return the velocity of frames, (n, c, h, w), for what the last level gives of them."""
+        return self.conv_out(self.conv_act(self.conv_norm_out(hidden)))

@@ -189,6 +189,7 @@ def _measured(
 
     from star.denoiser import Network
     from star.parts import config_of, meta_model, parameters
+    from star.pieces import run_whole
     from star.pipeline.memory import appetite_of
     from star.pipeline.models import Tiny
     from star.tinymodel import load_tiny
@@ -201,6 +202,8 @@ def _measured(
         size = each * sum(parameters(part) for part in tiny.parts.values())
         width = star.sizes.text_dim
         network = star.network.to("meta", dtype)
+        if not on_processor:
+            run_whole(network)
         return appetite_of(
             network, None, size, tiny.channels, (77, width), tiny.factor, dtype, on_processor
         )

@@ -7,6 +7,7 @@ one window of latents, and only the decoder's window is in pixels.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from typing import Generic, TypeVar
 
@@ -123,9 +124,13 @@ class Chain(Generic[T]):
                     drawn = self.noise.sample(number)[None].to(device)
                 given = self.placement.given(self.frame.padded(large))
                 hint = self.model.encode(given, drawn).float()
-                eps = self.noise.start(number)[None].to(device)
-                x = self.sampler.begin(self.model.begin(hint, eps, ways.steps))
+                x = self.model.begin(hint, partial(self.start, number), ways.steps)
+                x = self.sampler.begin(x)
             yield Latent(carried, number, hint[0], x[0])
+
+    def start(self, number: int) -> Tensor:
+        """Return the noise (1, c, h, w) that a frame begins with."""
+        return self.noise.start(number)[None].to(self.placement.device)
 
     def step(
         self, items: Iterator[Latent[T]], step: int, text: Tensor, negative: Tensor | None

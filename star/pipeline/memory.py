@@ -17,11 +17,11 @@ from star.pipeline.ledger import peak_bytes
 
 __all__ = ["Appetite", "Load", "appetite_of", "fitting"]
 
-BASE_BYTES = 1_000 << 20
-"""A process that has torch, diffusers and transformers loaded, without a model."""
+BASE_BYTES = 1_250 << 20
+"""A process with torch, diffusers and transformers, without a model, and what it asks for ahead."""
 
 _SLACK = 1.15  # what allocators keep beyond what is alive (benchmarks/star_memory.py)
-_TRIAL = (4, 34, 32)  # frames, rows, columns
+_TRIAL = (16, 66, 64)  # frames, rows, columns: more than a piece (star.pieces)
 _LEAST_WINDOW = 8
 
 
@@ -68,6 +68,8 @@ class Load:
         latent = 4 * model.channels * area
         pixels = 4 * 3 * area * model.factor**2
         held = latent * (self.steps * 3 * self.window + 2 * self.window + 3 * self.decode_window)
+        if self.tile:
+            held += latent * self.window  # the sum of the tiles
         held += pixels * (2 * self.decode_window + (RADIUS + 1 if self.holds_back else 1))
         denoise = model.denoise * self.at_once * self.window * self.passes_at_once
         decode = model.decode * self.at_once * self.decode_window

@@ -27,8 +27,7 @@ __all__ = ["ENCODINGS", "Encoding", "Model", "Published", "Steps", "Tiny"]
 Encoding = Literal["mode", "sampled"]
 ENCODINGS: tuple[str, ...] = get_args(Encoding)
 
-# One frame's latent noise, or None where none is wanted.
-DrawFrame = Callable[[int], Tensor | None]
+Draw = Callable[[], Tensor]
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,8 @@ class Model(Protocol):
         """Return the hint, latents of enlarged, padded frames; `noise` is for a sampled encoding."""
         ...
 
-    def begin(self, hint: Tensor, noise: Tensor, steps: Steps) -> Tensor:
-        """Return the noised latent that the sampler begins with."""
+    def begin(self, hint: Tensor, draw: Draw, steps: Steps) -> Tensor:
+        """Return the noised latent that the sampler begins with; `draw` gives noise of its shape."""
         ...
 
     def decode(self, clean: Tensor, hint: Tensor) -> Tensor:
@@ -119,8 +118,8 @@ class Published:
         size = (frames.shape[-2] // factor, frames.shape[-1] // factor)
         return tiled(work, frames, size, (factor, 1), self.tile, self.overlap)
 
-    def begin(self, hint: Tensor, noise: Tensor, steps: Steps) -> Tensor:
-        return self.schedule.diffuse(hint, torch.full((len(hint),), steps.start), noise)
+    def begin(self, hint: Tensor, draw: Draw, steps: Steps) -> Tensor:
+        return self.schedule.diffuse(hint, torch.full((len(hint),), steps.start), draw())
 
     def decode(self, clean: Tensor, hint: Tensor) -> Tensor:
         scale = self.vae.config.scaling_factor
@@ -166,8 +165,9 @@ class Tiny:
     def encode(self, frames: Tensor, noise: Tensor | None) -> Tensor:
         return self.model.hint(frames[None])[0].transpose(0, 1)
 
-    def begin(self, hint: Tensor, noise: Tensor, steps: Steps) -> Tensor:
-        return START_NOISE * noise
+    def begin(self, hint: Tensor, draw: Draw, steps: Steps) -> Tensor:
+        """One step is taken where nothing of the latent is left, so none is drawn for it."""
+        return torch.zeros_like(hint) if steps.steps == 1 else START_NOISE * draw()
 
     def decode(self, clean: Tensor, hint: Tensor) -> Tensor:
         """The codec is linear: residual and enlarged picture are added as latents, decoded once."""

@@ -10,11 +10,12 @@ from star.controlnet import StarControlNet
 from star.liem import SpatialGate, TemporalGate
 from star.noise import FrameNoise
 from star.patchcodec import PatchCodec, block_transform
+from star.pipeline.models import Steps, Tiny
 from star.sampling import ddim
 from star.schedule import few_step_plan
 from star.text import encode_prompts
 from star.tiny import FrameConv, PixelNorm, framewise
-from star.tinymodel import TinyStar, enlarged, load_tiny, save_tiny
+from star.tinymodel import START_NOISE, TinyStar, enlarged, load_tiny, save_tiny
 from star.tinyprompt import Condition, prompt_for
 from star.unet import StarUNet
 
@@ -201,3 +202,16 @@ def test_convolution_over_frames_works_in_16_bits() -> None:
         made = quick(given)
     assert made.dtype == torch.bfloat16
     torch.testing.assert_close(made.float(), wanted, atol=0.03, rtol=0.03)
+
+
+def test_one_step_draws_no_noise(model: TinyStar) -> None:
+    def refused() -> torch.Tensor:
+        raise AssertionError("noise was drawn")
+
+    tiny, hint = Tiny(model), torch.randn(1, 48, 14, 16)
+    assert not tiny.begin(hint, refused, Steps("few", 1)).any()
+    assert model.schedule.alphas[-1] == 0  # so nothing of it would have been seen
+    drawn = torch.randn(1, 48, 14, 16)
+    torch.testing.assert_close(
+        tiny.begin(hint, lambda: drawn, Steps("few", 4)), START_NOISE * drawn
+    )

@@ -50,7 +50,7 @@ def test_a_scene_in_one_window_is_the_sampler_over_the_whole_clip(published: Pub
     )
     start = published.begin(
         hint[0].transpose(0, 1),
-        torch.stack([chain.noise.start(one.number) for one in items]),
+        lambda: torch.stack([chain.noise.start(one.number) for one in items]),
         ways.steps,
     )
 
