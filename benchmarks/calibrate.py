@@ -66,7 +66,7 @@ def enlarged(picture: Picture) -> Picture:
 
 def smoothed(pictures: Sequence[Picture]) -> list[Picture]:
     """An edge-keeping denoiser's result."""
-    return [cv2.bilateralFilter(p, 5, 0.08, 1.5) for p in pictures]
+    return [np.asarray(cv2.bilateralFilter(p, 5, 0.08, 1.5), np.float32) for p in pictures]
 
 
 def sharpened(picture: Picture) -> Picture:
@@ -105,7 +105,7 @@ def of_clip(
     """Measure all takes of a clip: each good one, and each fault in some of them."""
     cv2.setNumThreads(1)
     seed = sum(clip.name.encode())
-    clean = [np.asarray(p, np.float32) / 255 for p in clip.load()]
+    clean = [np.asarray(p, np.float32) / np.float32(255) for p in clip.load()]
     made = [(kind, source_pairs(source), take) for kind, source, take in goods(clean, seed)]
     rows = [(kind, "", "", measure(source, take, only)) for kind, source, take in made]
     for number, (fault, put) in enumerate({**FAULTS, **OTHERS}.items()):
@@ -184,7 +184,7 @@ def _of_star_tiny(clip: Clip, frames: int = 12) -> list[dict[str, Any]]:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     seed = sum(clip.name.encode())
-    clean = [np.asarray(p, np.float32) / 255 for p in clip.load()[:frames]]
+    clean = [np.asarray(p, np.float32) / np.float32(255) for p in clip.load()[:frames]]
     rows = []
     for kind, how in (
         ("star-tiny-x2", Degradation(downscale=2)),
@@ -282,7 +282,8 @@ def _extreme(row: dict[str, Any], rule: Rule) -> float | None:
 
 def _series(data: dict[str, Any]) -> ScoreSeries:
     names = ("frames", "values", "tiles", "heat")
-    return ScoreSeries(**{k: tuple(v) if k in names else v for k, v in data.items()})
+    told: dict[str, Any] = {k: tuple(v) if k in names else v for k, v in data.items()}
+    return ScoreSeries(**told)
 
 
 def _percent(part: int, whole: int) -> str:

@@ -145,10 +145,10 @@ def _of_photo(path: Path) -> list[Picture]:
     width, height = SIZE
     scale = 1.5 * max(width / photo.shape[1], height / photo.shape[0])
     size = (round(photo.shape[1] * scale), round(photo.shape[0] * scale))
-    photo = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+    shrunk: Picture = cv2.resize(photo, size, interpolation=cv2.INTER_AREA).astype(np.uint8)
     rng = np.random.default_rng(len(path.name))
     speed = rng.uniform(-2.5, 2.5, 2)
-    return list(_pan(photo, speed, zoom=float(rng.uniform(-0.002, 0.002))))
+    return list(_pan(shrunk, speed, zoom=float(rng.uniform(-0.002, 0.002))))
 
 
 def _pan(photo: Picture, speed: NDArray[np.float64], zoom: float) -> Iterator[Picture]:

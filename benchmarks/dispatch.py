@@ -21,7 +21,6 @@ import multiprocessing
 import os
 import random
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -30,6 +29,7 @@ from typing import Any
 
 import av
 from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
 
 import restorers
 from catalog import Catalog, open_catalog
@@ -175,8 +175,12 @@ def simulate(folder: Path, url: str, given: argparse.Namespace) -> None:
             loads, held[n] = loads + (loading > 0), model
             if rng.random() < 0.1:
                 timed(spent["renew"], catalog, lambda s: renew(s, lease, 3600))
-            timed(spent["commit"], catalog, lambda s: (
-                finish(s, lease), count_work(s, agent_ids[n], frames=1, seconds=1.0)))  # fmt: skip
+
+            def commit(session: Session) -> None:
+                finish(session, lease)
+                count_work(session, agent_ids[n], frames=1, seconds=1.0)
+
+            timed(spent["commit"], catalog, commit)
             busy, end = busy + seconds, max(end, now + loading + seconds)
             heapq.heappush(free, (now + loading + seconds, n))
     print(f"{count} agents, {jobs} scenes of {films} films in 2 models, {load_s:.0f} s to load one")
@@ -313,11 +317,11 @@ def one_agent(settings: Settings, gate: Any) -> None:
 
 
 def plug_in() -> None:
-    load = restorers.load_plugin
+    load = restorers.load_plugin  # type: ignore[attr-defined]
     restorers.load_plugin = (  # type: ignore[attr-defined]
-        lambda family, name: Wait if name == "wait" else load(family, name)
+        lambda family, name: Wait if name == "wait" else load(family, name)  # type: ignore[assignment]
     )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -45,7 +45,8 @@ def main() -> None:
     by_words = chosen.words
     means = "words" if by_words else "sentences"
     scenes = json.loads((Path(__file__).parent / "drift_pairs.json").read_text(encoding="utf-8"))
-    same, other = [], []
+    same: list[float] = []
+    other: list[float] = []
     for source, take, changed in scenes:
         for values, text in ((same, take), (other, changed)):
             values.append(matched(source, text) if by_words else compared(source, text))
@@ -93,7 +94,7 @@ def of_clips(cache: Path, most: int, *, held_out: bool) -> None:
 
 def takes_of(clip: Clip) -> list[Looked]:
     """What is said of every kind of good take of a clip; a source that several share is asked once."""
-    clean = [np.asarray(p, np.float32) / 255 for p in clip.load()[::4]]
+    clean = [np.asarray(p, np.float32) / np.float32(255) for p in clip.load()[::4]]
     told: dict[bytes, list[str]] = {}
     looked = []
     for kind, source, take in goods(clean, sum(clip.name.encode())):

@@ -156,7 +156,9 @@ def _made_scenes(
             start, end = scene["frames"]
             end = min(end, start + look.most)
             shown = (to_rgb(frame) for frame in islice(frames, start - at, end - at))
-            made = (np.rint(255 * (_grayed(p) if look.gray else p)).astype(np.uint8) for p in shown)
+            made: Iterator[NDArray[np.uint8]] = (
+                np.rint(255 * (_grayed(p) if look.gray else p)).astype(np.uint8) for p in shown
+            )
             crf = 18
             if look.wear:
                 made = worn(made, look.wear, number)

@@ -106,13 +106,11 @@ def halved(pictures: Sequence[Picture], random: Random, strength: int) -> list[P
     height, width = pictures[0].shape[:2]
     by = (1.5, 2.0, 3.0)[strength]
     small = (round(width / by), round(height / by))
+    reduced = (cv2.resize(p, small, interpolation=cv2.INTER_AREA) for p in pictures)
     return [
-        cv2.resize(
-            cv2.resize(p, small, interpolation=cv2.INTER_AREA), (width, height),
-            interpolation=cv2.INTER_CUBIC,
-        )
-        for p in pictures
-    ]  # fmt: skip
+        cv2.resize(p, (width, height), interpolation=cv2.INTER_CUBIC).astype(np.float32)
+        for p in reduced
+    ]
 
 
 def tile_edges(pictures: Sequence[Picture], random: Random, strength: int) -> list[Picture]:
@@ -153,7 +151,7 @@ def doubled(pictures: Sequence[Picture], random: Random, strength: int) -> list[
 def posterised(pictures: Sequence[Picture], random: Random, strength: int) -> list[Picture]:
     """64, 32 or 16 levels in the place of all."""
     levels = (63, 31, 15)[strength]
-    return [np.rint(p * levels) / np.float32(levels) for p in pictures]
+    return [np.rint(p * np.float32(levels)) / np.float32(levels) for p in pictures]
 
 
 def ringing(pictures: Sequence[Picture], random: Random, strength: int) -> list[Picture]:
@@ -161,7 +159,10 @@ def ringing(pictures: Sequence[Picture], random: Random, strength: int) -> list[
     part = (0.1, 0.2, 0.4)[strength]
     kernel = np.zeros((1, 13), np.float32)
     kernel[0, [0, 3, 6, 9, 12]] = np.array([part / 2, -part, 1 + part, -part, part / 2])
-    return [cv2.filter2D(p, -1, kernel, borderType=cv2.BORDER_REFLECT_101) for p in pictures]
+    border = cv2.BORDER_REFLECT_101
+    return [
+        np.asarray(cv2.filter2D(p, -1, kernel, borderType=border), np.float32) for p in pictures
+    ]
 
 
 def inverted(pictures: Sequence[Picture], random: Random, strength: int) -> list[Picture]:

@@ -95,7 +95,9 @@ def write_clip(clip: KnownClip, path: Path, wear: str = "") -> Path:
 
 def worn(clean: Iterable[NDArray[np.uint8]], wear: str, seed: int) -> Iterator[NDArray[np.uint8]]:
     """Yield pictures as a preset of media.degrade leaves them."""
-    for picture in degrade_frames((p / np.float32(255) for p in clean), preset(wear, seed), seed):
+    for picture in degrade_frames(
+        (p.astype(np.float32) / np.float32(255) for p in clean), preset(wear, seed), seed
+    ):
         yield np.rint(255 * picture).astype(np.uint8)
 
 
@@ -145,7 +147,7 @@ def pictures(clip: KnownClip) -> Iterator[NDArray[np.uint8]]:
         if clip.subject:
             picture = _with_subject(picture, subject, number, clip)
         if clip.blur:
-            picture = cv2.GaussianBlur(picture, (0, 0), clip.blur)
+            picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), clip.blur), np.float32)
         if clip.flicker:
             picture = picture * np.float32(1 + clip.flicker * rng.standard_normal())
         if clip.grain:
@@ -240,7 +242,7 @@ def _view(canvas: Picture, clip: KnownClip, number: int) -> Picture:
         [[1 / zoom, 0, centre[0] - width / 2 / zoom], [0, 1 / zoom, centre[1] - height / 2 / zoom]]
     )
     if zoom < 1:  # no aliasing where the picture shrinks
-        canvas = cv2.GaussianBlur(canvas, (0, 0), 0.4 / zoom)
+        canvas = np.asarray(cv2.GaussianBlur(canvas, (0, 0), 0.4 / zoom), np.float32)
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     return np.asarray(
         cv2.warpAffine(canvas, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT)

@@ -79,7 +79,7 @@ def main() -> None:
 
 def fill(catalog: Catalog, films: int, scenes: int, large: int = LARGE) -> None:
     """Write the rows of so many films with so many scenes in all; the first has `large` of them."""
-    common = {
+    common: dict[str, list[dict[str, Any]]] = {
         "recipe": [{"sha256": _sha("recipe"), "name": "large", "resolved": _RECIPE}],
         "environment": [{"sha256": _sha("environment"), "content": {"python": "3.11"}}],
         "metric_licence": [

@@ -29,7 +29,10 @@ def main() -> None:
     width, height = map(int, given.latent.split("x"))
     dtype = getattr(torch, given.dtype)
     sizes = load_config("published").network
-    network = Network(*(random_weights(model, dtype) for model in build(sizes, device="meta")))
+    unet, control = build(sizes, device="meta")
+    random_weights(unet, dtype)
+    random_weights(control, dtype)
+    network = Network(unet, control)
     count = sum(parameters(model) for model in (network.unet, network.control) if model)
     x, hint = torch.randn(2, 1, 4, given.frames, height, width, dtype=dtype).unbind(0)
     text = torch.randn(1, 77, sizes.text_dim, dtype=dtype)

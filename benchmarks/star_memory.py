@@ -22,8 +22,8 @@ from restorers.star.options import checked
 from restorers.star.settle import predicted
 from restorers.star.weights import chosen_weights
 
-# width, height, frames, options
-CASES = (
+Case = tuple[int, int, int, dict[str, int]]  # width, height, frames, options
+CASES: tuple[Case, ...] = (
     (120, 90, 24, {}),
     (240, 136, 24, {}),
     (240, 136, 24, {"window": 8}),
@@ -31,7 +31,7 @@ CASES = (
     (320, 240, 24, {"tile": 512}),
     (320, 240, 16, {}),
 )
-LENGTHS = ((96, 64, 64, {}), (96, 64, 200, {}))
+LENGTHS: tuple[Case, ...] = ((96, 64, 64, {}), (96, 64, 200, {}))
 
 _WORK = """
 import json, sys

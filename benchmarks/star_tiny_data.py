@@ -230,7 +230,8 @@ def decoded(path: Path, end: int) -> Iterator[tuple[int, Clip]]:
 
 def film_clips(film: Path, folder: Path) -> None:
     """Write three places of 256x208 of five frames in every fifty, where nothing is cut or flat."""
-    random, held, saved = np.random.default_rng(5), [], 0
+    random, saved = np.random.default_rng(5), 0
+    held: list[NDArray[np.uint8]] = []
     for number, frame in decoded(film, _LAST + 1):
         if number in HELD_FRAMES or number < 60:
             held = []

@@ -79,10 +79,10 @@ class _Watch:
 
         def first(writer: TakeWriter, *frame: Any) -> None:
             self.mark.touch()
-            TakeWriter.write = write
+            TakeWriter.write = write  # type: ignore[method-assign]
             write(writer, *frame)
 
-        TakeWriter.write = first
+        TakeWriter.write = first  # type: ignore[method-assign, assignment]
 
 
 if __name__ == "__main__":

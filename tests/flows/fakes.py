@@ -88,7 +88,7 @@ def plug_in(load: Callable[..., Any]) -> Callable[..., Any]:
 
 def install(script: dict[str, Any]) -> None:
     """Put what a script asks for into this process."""
-    restorers.load_plugin = plug_in(restorers.load_plugin)  # type: ignore[attr-defined]
+    restorers.load_plugin = plug_in(restorers.load_plugin)  # type: ignore[attr-defined, assignment]
     if "log" in script:
         _after(_owner("begun"), lambda context: _note(script["log"], context))
     if "stall" in script:
