@@ -15,7 +15,7 @@ Two methods are optional: `needs` (see Needing), and `release()`, which lets go 
 outside of Python's reach when its agent has been idle, or needs the memory for another.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -28,7 +28,7 @@ from restar.spec import ResolvedStep
 from restar.timeline import FrameRange
 
 __all__ = [
-    "ModelLicence", "Needing", "Restorer", "StepContext", "invents", "licence_of", "needs_of",
+    "ModelLicence", "Needing", "Restorer", "Settling", "StepContext", "invents", "licence_of", "needs_of",
     "passes_on", "restorer", "seams_of",
 ]  # fmt: skip
 
@@ -93,6 +93,23 @@ class Needing(Protocol):
 
     def needs(self, step: ResolvedStep, source: VideoFormat) -> Needs:
         """Return what the step needs for scenes of this format: a model, memory, a class of GPU."""
+        ...
+
+
+@runtime_checkable
+class Settling(Protocol):
+    """A restorer with options whose `auto` depends on the host; a restoration keeps its answers."""
+
+    settles: tuple[str, ...]
+
+    def resolve(
+        self, options: dict[str, Any], source: VideoFormat, answers: Mapping[str, Any] | None = None
+    ) -> ResolvedStep:
+        """Return the step with every option chosen, with `answers` as they are.
+
+        They were found when the restoration began. What this host has today changes nothing then, and
+        refuses nothing.
+        """
         ...
 
 

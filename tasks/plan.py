@@ -16,7 +16,7 @@ from restar.errors import MediaError, RecipeError
 from restar.needs import NONE, Needs, joined
 from restar.recipe import Recipe, Step
 from restar.spec import ResolvedStep, Spec
-from restorers import Restorer, invents, needs_of, restorer
+from restorers import Restorer, Settling, invents, needs_of, restorer
 from tasks.house import OpenFilm
 
 __all__ = [
@@ -86,7 +86,10 @@ def plan_chain(
             )
         left = _left_to_auto(member, wanted)
         before = {k: v for k, v in (answers or {}).get(str(number - 1), {}).items() if k in left}
-        resolved = member.resolve({**wanted.options, **before}, video)
+        if isinstance(member, Settling):
+            resolved = member.resolve(wanted.options, video, before)
+        else:
+            resolved = member.resolve(wanted.options, video)
         if left:
             found[str(number - 1)] = {name: resolved.options[name] for name in left}
         needs.append(needs_of(member, resolved, video))
@@ -170,7 +173,7 @@ def shrunk(film: OpenFilm, recipe: Recipe, spec: Spec) -> Answers | None:
 
 
 def _left_to_auto(member: Restorer, wanted: Step) -> list[str]:
-    names = getattr(member, "settles", ())
+    names = member.settles if isinstance(member, Settling) else ()
     return [name for name in names if wanted.options.get(name, "auto") == "auto"]
 
 

@@ -6,7 +6,7 @@ the resize (`instead`), unless the recipe says otherwise.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +55,7 @@ class Star:
     """STAR, and star-tiny: enlarges and restores progressive pictures of any size and any number."""
 
     name = "star"
-    algorithm = 1
+    algorithm = 2
     needs_progressive = True
     uses_prompt = True
     settles = (
@@ -69,15 +69,17 @@ class Star:
     def __init__(self) -> None:
         self._loaded: _Loaded | None = None
 
-    def resolve(self, options: dict[str, Any], source: VideoFormat) -> ResolvedStep:
+    def resolve(
+        self, options: dict[str, Any], source: VideoFormat, answers: Mapping[str, Any] | None = None
+    ) -> ResolvedStep:
         """Return the step with weights found and every `auto` answered.
 
         Raises RecipeError for options that can't work here, CheckpointError for weights that are missing.
         """
         require_star()
-        wanted = checked(options)
+        wanted = checked({**options, **(answers or {})})
         weights = chosen_weights(wanted, load_settings().weights_root)
-        chosen = settled(wanted, weights, source)
+        chosen = settled(wanted, weights, source, within_memory=not answers)
         _check_source(source, chosen)
         return ResolvedStep(self.name, self.algorithm, chosen.model_dump(), weights.sha256)
 

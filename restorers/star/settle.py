@@ -24,10 +24,12 @@ _TINY_SCALES = (2, 4)
 _OF_PROCESSOR, _OF_GPU = 0.6, 0.9  # others work on a processor's memory too
 
 
-def settled(options: Options, weights: Chosen, source: VideoFormat) -> Options:
+def settled(
+    options: Options, weights: Chosen, source: VideoFormat, *, within_memory: bool = True
+) -> Options:
     """Return the options with every `auto` answered; raise RecipeError for what the model can't do.
 
-    Raises RecipeError too where no window is small enough for the memory limit.
+    Raises RecipeError too where no window is small enough for the memory limit, if it is asked for.
     """
     settings = load_settings()
     chosen = options.model_copy(
@@ -41,7 +43,8 @@ def settled(options: Options, weights: Chosen, source: VideoFormat) -> Options:
             f"step star: strength is what star-tiny is told, and '{weights.name}' is not told it; leave "
             "it out, or choose model star-tiny"
         )
-    chosen = _within_memory(options, chosen, weights, source, memory_limit(settings))
+    if within_memory:
+        chosen = _within_memory(options, chosen, weights, source, memory_limit(settings))
     shared = {
         name: min(int(getattr(chosen, name)), int(getattr(chosen, size)) // 2)
         for name, size in (("overlap", "window"), ("decode_overlap", "decode_window"))

@@ -1,6 +1,7 @@
 """`restar restore` with STAR, as a user gives it: untrained, routed, short of memory, without weights."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from sqlalchemy import select
 
 from catalog import open_catalog
 from catalog.models import ModelLicenceRow, TakeRow
+from media.format import VideoFormat
+from restorers import restorer
 from tests.cli.conftest import Restar
 from tests.films import run_ffmpeg
 from tests.flows.world import framemd5
@@ -186,10 +189,19 @@ def test_auto_is_answered_once_a_restoration(
 ) -> None:
     """Another memory limit on the day of a second run changes nothing that was begun."""
     chosen = trial(restar, tmp_path)
-    restar("restore", film, "--recipe", chosen, "--plain", "-o", tmp_path / "out")
+    restore = ("restore", film, "--recipe", chosen, "--plain", "-o", tmp_path / "out")
+    restar(*restore)
     before = restar("status", film, "--json").json
-    monkeypatch.setenv("RESTAR_STAR_MEMORY_MIB", "1100")
-    restar("restore", film, "--recipe", chosen, "--plain", "-o", tmp_path / "out", "--force")
+    monkeypatch.setenv("RESTAR_STAR_MEMORY_MIB", "300")
+    options = {"model": "trial", "scale": 1, "plan": "normal", "guidance": 1.0}
+    other = recipe(tmp_path, "other", **options, steps=2)
+    refused = restar("restore", film, "--recipe", other, "-o", tmp_path, "--plain", fails=True)
+    whole = re.search(r"takes about (\d+) MiB in windows of 32", " ".join(refused.err.split()))
+    assert whole is not None
+    monkeypatch.setenv("RESTAR_STAR_MEMORY_MIB", whole[1])  # what is over a MiB no longer fits
+    step = restorer("star").resolve({**options, "steps": 1}, VideoFormat(48, 32, "yuv420p"))
+    assert step.options["window"] < 32  # what would be answered today
+    restar(*restore, "--force")
     after = restar("status", film, "--json").json
     assert before["films"][0]["jobs"]["done"] == after["films"][0]["jobs"]["done"]
 

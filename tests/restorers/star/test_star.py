@@ -124,6 +124,19 @@ def test_everything_auto_is_answered_and_written(star: Star) -> None:
     assert resolved(star, **step.options) == step
 
 
+def test_answers_that_were_kept_are_not_judged_by_this_host(
+    star: Star, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = {name: resolved(star).options[name] for name in Star.settles}
+    monkeypatch.setenv("RESTAR_STAR_MEMORY_MIB", "300")
+    with pytest.raises(RecipeError, match="more than the 300 MiB"):
+        resolved(star)
+    with pytest.raises(RecipeError, match="more than the 300 MiB"):
+        resolved(star, **kept)  # somebody's own choice is
+    step = star.resolve({"model": "star-tiny", "scale": 4}, VIDEO, kept)
+    assert {name: step.options[name] for name in kept} == kept
+
+
 def test_the_licence_of_the_weights_is_told(star: Star) -> None:
     assert licence_of(resolved(star)) == ModelLicence(
         "star-tiny", "Apache-2.0", True, "ships with restar, docs/star-tiny.md"
