@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 help:  ## Show this
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
 
-demo: $(VENV)/all  ## Restore the bundled reel with star-tiny, about 4 minutes on two cores; shows where the results are
+demo: $(VENV)/all  ## Restore the bundled reel with star-tiny, about 3 minutes on two cores; shows where the results are
 	@RESTAR_HOME="$${RESTAR_HOME:-$(CURDIR)/demo/home}" $(BIN)/restar restore samples/reel.mkv --recipe star-tiny --force -o demo
 	@echo
 	@echo "Master:       demo/reel.star-tiny.mkv  (lossless FFV1, verified frame by frame)"
