@@ -53,8 +53,8 @@ def main() -> None:
     assert peak_gib() <= LIMIT_GIB
 
 
-def random_weights(model: nn.Module, dtype: torch.dtype) -> nn.Module:
-    """Return the network with weights in memory: uniform, of deviation 1 / sqrt(inputs)."""
+def random_weights(model: nn.Module, dtype: torch.dtype) -> None:
+    """Give a network weights in memory: uniform, of deviation 1 / sqrt(inputs)."""
     nn.Module.to(model, dtype=dtype).to_empty(device="cpu")
     with torch.no_grad():
         for name, weight in model.named_parameters():
@@ -63,7 +63,7 @@ def random_weights(model: nn.Module, dtype: torch.dtype) -> nn.Module:
             else:
                 bound = (3 / weight[0].numel()) ** 0.5
                 weight.uniform_(-bound, bound)
-    return model.eval()
+    model.eval()
 
 
 def peak_gib() -> float:

@@ -28,9 +28,8 @@ __all__ = ["Row", "evaluated", "measured", "tables", "write_rows"]
 
 Clip = NDArray[np.uint8]
 
-_UNSEEN = (
-    0.1  # codes of 8 bits: of a still picture's frame differences a quotient would say nothing
-)
+# Codes of 8 bits: below it, frame differences count as none, and a quotient of two would say nothing.
+_UNSEEN = 0.1
 
 
 @dataclass(frozen=True)

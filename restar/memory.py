@@ -11,7 +11,7 @@ import ctypes
 
 __all__ = ["give_back_freed", "keep_large", "share_arenas"]
 
-# glibc's malloc.h
+# glibc's malloc.h; a threshold of -1 is none
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8
 _ARENAS = 2
 

@@ -11,8 +11,9 @@ One that can show nothing but what its source shows says so by `invents = False`
 way to a plain resize where a recipe wants that of text cards.
 One that gives on the very frames that came in, and writes into none, says `passes_on = True`: their
 checksums are not computed a second time.
-Two methods are optional: `needs` (see Needing), and `release()`, which lets go of a model that is held
-outside of Python's reach when its agent has been idle, or needs the memory for another.
+Three things are optional: `needs` (see Needing), `settles` (see Settling), and `release()`, which lets go
+of a model that is held outside of Python's reach when its agent has been idle, or needs the memory for
+another.
 """
 
 from collections.abc import Iterator, Mapping

@@ -28,7 +28,7 @@ class InPieces:
 
     def by_frames(self, work: Callable[..., Tensor], *clips: Tensor) -> Tensor:
         """Return `work` of clips (n, ...), some frames at a time: no frame may matter to another."""
-        if self._is_whole(clips[0]):
+        if not self._cuts(clips[0]):
             return work(*clips)
         frames = len(clips[0])
         count = max(1, _PIECE_BYTES * frames // max(clip.nbytes for clip in clips))
@@ -45,7 +45,7 @@ class InPieces:
 
         No position may matter to another.
         """
-        if self._is_whole(clip):
+        if not self._cuts(clip):
             return work(clip)
         height = clip.shape[-2]
         count = max(1, _PIECE_BYTES * height // clip.nbytes)
@@ -56,10 +56,10 @@ class InPieces:
             made[:, :, rows] = work(strip)
         return made
 
-    def _is_whole(self, clip: Tensor) -> bool:
+    def _cuts(self, clip: Tensor) -> bool:
         on_processor = clip.device.type in ("cpu", "meta")  # on "meta", memory is predicted
-        wanted = self.in_pieces and on_processor and not torch.is_grad_enabled()
-        return not wanted or torch.compiler.is_compiling()
+        as_it_is = not torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        return self.in_pieces and on_processor and as_it_is
 
 
 def run_whole(network: nn.Module) -> None:

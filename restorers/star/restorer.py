@@ -1,8 +1,8 @@
 """The restorer `star`: a film's frames through STAR, with the source's colours, sizes, times and tags.
 
 What it is told of a scene is a prompt. star-tiny's prompt says how worn the scene is, in levels that are
-measured on it (`condition`); where these say that star-tiny loses against a plain resize, the scene gets
-the resize (`instead`), unless the recipe says otherwise.
+measured on it (`condition`); where these say that star-tiny has little to gain over a plain resize, the
+scene gets the resize (`instead`), if the recipe says so.
 """
 
 import re

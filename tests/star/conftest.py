@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from star.liem import SpatialGate, TemporalGate
 from star.sizes import Sizes
+from star.tinymodel import TinyStar
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -29,3 +31,15 @@ def _one_thread() -> Iterator[None]:
     torch.manual_seed(0)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def model() -> TinyStar:
+    """A star-tiny with an exit that is not zero, as after training."""
+    torch.manual_seed(0)
+    made = TinyStar()
+    torch.nn.init.normal_(made.network.unet.conv_out.weight, std=0.02)
+    for part in made.modules():
+        if isinstance(part, SpatialGate | TemporalGate):
+            torch.nn.init.normal_(part.conv1.weight)
+    return made.eval()

@@ -23,18 +23,6 @@ FRAMES, HEIGHT, WIDTH = 2, 56, 64  # 14 by 16 latents
 
 
 @pytest.fixture(scope="module")
-def model() -> TinyStar:
-    """A model with an exit that is not zero, as after training."""
-    torch.manual_seed(0)
-    made = TinyStar()
-    torch.nn.init.normal_(made.network.unet.conv_out.weight, std=0.02)
-    for part in made.modules():
-        if isinstance(part, SpatialGate | TemporalGate):
-            torch.nn.init.normal_(part.conv1.weight)
-    return made.eval()
-
-
-@pytest.fixture(scope="module")
 def clip() -> torch.Tensor:
     random = torch.Generator().manual_seed(1)
     return torch.rand(FRAMES, 3, HEIGHT // 4, WIDTH // 4, generator=random) * 2 - 1
